@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The rows of the results database as plain values. Units stand in the names; the contract of the
+/// schema is db/README.md. Device index: position in the run's placement, 2 * weight + polarity.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/device_address.h"
+#include "protocol/messages.h"
+
+namespace pcmlab::db {
+
+using RowId = std::int64_t;
+
+enum class RunState { Running, Complete, Stopped, Failed, Interrupted };
+std::string_view to_string(RunState state);
+
+/// The three clocks of everything that was measured.
+struct Stamp {
+  std::int64_t first_tick_ns = 0;  ///< board time of the first device
+  std::int64_t last_tick_ns = 0;   ///< board time of the last device
+};
+
+struct NetworkRow {
+  std::string sha256;
+  std::string name;
+  std::int64_t weights = 0;
+  std::int64_t devices = 0;
+  std::vector<std::byte> onnx;  ///< the whole file, so that the run can be repeated from the database
+};
+
+/// Everything needed to repeat a run.
+struct RunStart {
+  std::string name;
+  std::string plan_text;
+  std::uint64_t seed = 0;
+  std::string program_version;
+  std::string git_revision;
+  std::string operator_name;
+  std::string sample;
+  wire::InformationReply board;
+  std::string board_description;  ///< which transport, e.g. "loopback to the mock board"
+  std::optional<NetworkRow> network;
+  std::string images;  ///< data set, files and their checksums
+};
+
+struct RunRow {
+  RowId id = 0;
+  std::string uuid;
+  std::string name;
+  RunState state = RunState::Running;
+  std::string started_utc;
+  std::string ended_utc;  ///< empty while it runs
+  std::string error;
+  std::string plan_text;
+  std::uint64_t seed = 0;
+  std::string program_version;
+  std::string git_revision;
+  std::string operator_name;
+  std::string sample;
+  std::string host;
+  std::int64_t pid = 0;
+  std::string board_serial;
+  std::string board_firmware;
+  std::string board_description;
+  std::uint64_t boot_epoch = 0;
+  std::string network_name;
+  std::string network_sha256;
+  std::int64_t weights = 0;
+  std::int64_t devices = 0;
+  std::string images;
+};
+
+struct StepRow {
+  RowId id = 0;
+  int ordinal = 0;
+  std::string experiment;
+  std::string parameters_json;
+  RunState state = RunState::Running;
+  double wall_s = 0.0;  ///< 0 while it runs
+};
+
+/// An analog layer: which weights it owns and how they were scaled.
+struct LayerRow {
+  int ordinal = 0;
+  std::string name;
+  std::int64_t rows = 0;          ///< outputs
+  std::int64_t columns = 0;       ///< inputs, biases included
+  std::int64_t first_weight = 0;  ///< its weights are [first_weight, first_weight + rows * columns)
+  double max_abs_weight = 0.0;
+  double g_max_uS = 0.0;
+};
+
+/// Where every device of the run is and what it should hold.
+struct Placement {
+  ArrayShape shape;
+  std::vector<DeviceAddress> addresses;  ///< by device index
+  std::vector<float> targets_uS;         ///< by device index; 0 = the RESET device of a pair
+};
+
+enum class BatchKind { Reset, Staircase, Program };
+std::string_view to_string(BatchKind kind);
+
+/// A batch of pulses as intended, written down before it is sent.
+struct BatchRow {
+  std::uint64_t batch = 0;
+  BatchKind kind = BatchKind::Program;
+  int iteration = 0;  ///< 0 for the initialisation
+  std::int64_t width_ns = 0;
+  std::vector<std::uint32_t> devices;          ///< device indices, in the order of the pulses
+  std::vector<std::uint16_t> amplitudes_10nA;  ///< one per device; empty for Reset and Staircase
+};
+
+struct BatchOutcome {
+  std::uint64_t batch = 0;
+  std::int64_t pulses_executed = 0;
+  Stamp stamp;
+};
+
+/// The verify read that followed a batch: one code sum per device of the batch, in its order.
+struct BatchVerify {
+  std::uint64_t batch = 0;
+  Stamp stamp;
+  std::vector<std::uint16_t> code_sums;
+};
+
+struct ProgrammingStart {
+  RowId run = 0;
+  RowId step = 0;
+  int verify_samples = 5;
+  double read_voltage_mV = 200;
+  double gain_uS_per_code = 0;
+  double offset_uS = 0;
+};
+
+enum class Verdict : std::uint8_t {
+  Reset = 0,  ///< zero target: one RESET, not verified
+  Converged = 1,
+  MaxIterations = 2,
+  StuckLow = 3,
+  StuckHigh = 4,
+};
+std::string_view to_string(Verdict verdict);
+
+/// Struct of arrays, all of one length, by device index.
+struct ProgrammingResult {
+  std::vector<Verdict> verdicts;
+  std::vector<std::uint8_t> iterations;
+  std::vector<std::uint16_t> pulses;
+  std::vector<std::uint16_t> last_amplitudes_10nA;
+  std::vector<std::uint16_t> last_code_sums;  ///< of the last verify read
+  std::vector<std::int64_t> last_pulse_ticks_ns;
+};
+
+struct ProgrammingRow {
+  RowId id = 0;
+  RowId run = 0;
+  bool complete = false;
+  int iterations = 0;
+  std::int64_t nonzero_targets = 0;
+  std::int64_t converged = 0;
+  std::int64_t pulses = 0;
+  std::int64_t end_tick_ns = 0;  ///< board time when the last pulse was over
+  int verify_samples = 0;
+  double gain_uS_per_code = 0;
+  double offset_uS = 0;
+};
+
+/// What the end of a programming adds to its row.
+struct ProgrammingSummary {
+  int iterations = 0;
+  std::int64_t nonzero_targets = 0;
+  std::int64_t converged = 0;
+  std::int64_t pulses = 0;
+  std::int64_t end_tick_ns = 0;
+};
+
+struct SweepStart {
+  RowId run = 0;
+  RowId step = 0;
+  RowId programming = 0;
+  int ordinal = 0;
+  double scheduled_s = 0;  ///< after the end of programming
+  double slip_s = 0;       ///< how much later it began
+  int samples = 5;
+  double read_voltage_mV = 200;
+  double gain_uS_per_code = 0;
+  double offset_uS = 0;
+  double temperature_K = 0;
+};
+
+struct SweepRow : SweepStart {
+  RowId id = 0;
+  bool complete = false;
+  Stamp stamp;
+  double sum_uS = 0;       ///< of all devices, written at the end
+  double after_s = 0;      ///< middle of the sweep after the end of programming
+};
+
+/// Some thousand devices of one sweep, in device order: [first_device, first_device + sums.size()).
+struct SweepBlock {
+  std::int64_t first_device = 0;
+  Stamp stamp;
+  std::vector<std::uint16_t> code_sums;
+};
+
+struct AccuracyRow {
+  RowId id = 0;
+  RowId run = 0;
+  std::optional<RowId> sweep;  ///< none: the network's own weights (software)
+  std::string compensation;    ///< "software", "none", "gdc"
+  std::string reference;       ///< what GDC divided by; empty for others
+  std::string precision;       ///< "float32", "bfloat16"
+  double after_s = 0;
+  std::int64_t images = 0;
+  std::int64_t correct = 0;
+  double wall_s = 0;
+};
+
+/// Something a person should know about a run: a gap, a fault, a slip, a remark.
+struct EventRow {
+  RowId id = 0;
+  std::string kind;  ///< "gap", "fault", "slip", "info"
+  std::string text;
+  std::string utc;
+};
+
+struct ProgressRow {
+  std::string activity;  ///< "programming, iteration 12"
+  std::int64_t done = 0;
+  std::int64_t total = 0;
+  double eta_s = 0;
+};
+
+}  // namespace pcmlab::db

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// Runs and what they measured, in one SQLite file. Schema: db/README.md.
+/// A store belongs to one thread; another thread or process opens its own.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "db/database.h"
+#include "db/records.h"
+
+namespace pcmlab::db {
+
+/// Writes append; nothing measured is ever changed. Every method that writes is one transaction, on
+/// disk (synchronous=FULL) when it returns, unless it is called inside transaction().
+/// Errors of all: Database, DiskFull, Io, Busy (another writer holds the file).
+class RunStore {
+ public:
+  /// Opens the file for writing, creates or migrates it. Errors: also DatabaseNewer, BadFile.
+  static Result<RunStore> open(const std::filesystem::path& file);
+  /// Opens without ever changing the file. Errors: also NotFound, DatabaseNewer, BadFile.
+  static Result<RunStore> open_read_only(const std::filesystem::path& file);
+
+  /// Groups writes into one commit: begun here, committed by Transaction::commit(), else undone.
+  Result<Transaction> transaction();
+
+  // ---- writing, in the order of a run
+  Result<RowId> begin_run(const RunStart& start);
+  Result<void> finish_run(RowId run, RunState state, const std::string& error);
+  Result<RowId> begin_step(RowId run, int ordinal, const std::string& experiment,
+                           const std::string& parameters_json);
+  Result<void> finish_step(RowId step, RunState state, double wall_s);
+  Result<void> add_event(RowId run, const std::string& kind, const std::string& text);
+  Result<void> set_progress(RowId run, const ProgressRow& progress);  ///< overwrites; also heartbeat
+
+  Result<void> add_layers(RowId run, std::span<const LayerRow> layers);
+  Result<void> set_placement(RowId run, const Placement& placement);
+  Result<RowId> begin_programming(const ProgrammingStart& start);
+  Result<void> add_batches(RowId programming, std::span<const BatchRow> batches);
+  Result<void> add_outcomes(RowId programming, std::span<const BatchOutcome> outcomes);
+  Result<void> add_verify(RowId programming, std::span<const BatchVerify> reads);
+  Result<void> finish_programming(RowId programming, const ProgrammingResult& result,
+                                  const ProgrammingSummary& summary);
+  Result<RowId> begin_sweep(const SweepStart& start);
+  Result<void> add_sweep_blocks(RowId sweep, std::span<const SweepBlock> blocks);
+  Result<void> finish_sweep(RowId sweep, double sum_uS, double after_s);
+  Result<RowId> add_accuracy(const AccuracyRow& accuracy);
+  /// The first batch number that no run on this board has used.
+  Result<std::uint64_t> next_batch(const std::string& board_serial);
+
+  // ---- reading
+  Result<std::vector<RunRow>> runs();  ///< newest first; a running one without its process is Interrupted
+  Result<RunRow> run(RowId run);       ///< Errors: NotFound naming the runs there are
+  Result<std::vector<StepRow>> steps(RowId run);
+  Result<std::vector<EventRow>> events(RowId run);
+  Result<std::vector<LayerRow>> layers(RowId run);
+  Result<Placement> placement(RowId run);
+  Result<std::vector<ProgrammingRow>> programmings(RowId run);
+  Result<ProgrammingResult> programming_result(RowId programming);
+  Result<std::vector<SweepRow>> sweeps(RowId run);
+  /// All code sums of a sweep, by device index. Errors: BadFile when a block's checksum is wrong or
+  /// blocks are missing.
+  Result<std::vector<std::uint16_t>> sweep_code_sums(RowId sweep);
+  Result<std::vector<AccuracyRow>> accuracies(RowId run);
+
+ private:
+  explicit RunStore(Database database);
+  Database database_;
+};
+
+}  // namespace pcmlab::db

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A feed-forward network as a list of nodes, read from an ONNX file. Plain values.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "protocol/error.h"
+
+namespace pcmlab {
+
+/// Index of a value (tensor) that flows between nodes; value 0 is the network's input.
+using ValueId = int;
+
+/// 2-d convolution without bias of its own unless the file gave one.
+struct ConvNode {
+  int out_channels = 0, in_channels = 0;  ///< in_channels of the whole input
+  int kernel_h = 0, kernel_w = 0;
+  int stride_h = 1, stride_w = 1;
+  std::array<int, 4> pads{};  ///< top, left, bottom, right
+  int groups = 1;
+  std::vector<float> weights;  ///< [out][in / groups][kh][kw]
+  std::vector<float> bias;     ///< empty or [out]
+};
+/// Statistics are kept apart from the convolution so that they can be changed.
+struct BatchNormNode {
+  std::vector<float> gamma, beta, mean, variance;  ///< [channels]
+  float epsilon = 1e-5f;
+};
+struct ReluNode {};
+struct AddNode {};            ///< two inputs of one shape
+struct GlobalAverageNode {};  ///< mean over height and width
+struct DenseNode {
+  int out_features = 0, in_features = 0;
+  std::vector<float> weights;  ///< [out][in]
+  std::vector<float> bias;     ///< empty or [out]
+};
+
+using NodeKind =
+    std::variant<ConvNode, BatchNormNode, ReluNode, AddNode, GlobalAverageNode, DenseNode>;
+
+struct Node {
+  std::string name;  ///< from the file, or operator and number
+  NodeKind kind;
+  std::vector<ValueId> inputs;
+  ValueId output = 0;
+};
+
+/// Shape of a value without the batch: channels, height, width (1 x 1 for vectors).
+struct ValueShape {
+  int channels = 0, height = 0, width = 0;
+  bool operator==(const ValueShape&) const = default;
+};
+
+struct Network {
+  std::string name;
+  std::string sha256;           ///< of the file
+  std::vector<std::byte> file;  ///< the file itself, for the run's provenance
+  std::vector<Node> nodes;      ///< in an order in which each node's inputs are ready
+  std::vector<ValueShape> shapes;  ///< by ValueId
+  ValueId output = 0;              ///< the logits
+};
+
+/// The network inside the program: "resnet32-fashion-mnist".
+Result<Network> load_builtin_network(std::string_view name);
+std::vector<std::string> builtin_networks();
+
+/// Errors: NotFound, BadFile (not ONNX, truncated), BadNetwork (an operator or shape that cannot be
+/// run, with the node's name; NaN or infinite weights).
+Result<Network> load_network(const std::filesystem::path& file);
+Result<Network> parse_network(std::span<const std::byte> onnx, std::string name);
+
+// ---- weights of the analog layers --------------------------------------------------------------
+
+/// One layer whose weights live on the chip: every Conv and Dense node, as a matrix of outputs x
+/// inputs, row-major. A bias is the last column: its input is constant 1.
+struct AnalogLayer {
+  std::string name;
+  int node = 0;  ///< index into Network::nodes
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t first_weight = 0;
+};
+
+/// All weights of a network in one vector, layer after layer, in node order.
+struct WeightSet {
+  std::vector<AnalogLayer> layers;
+  std::vector<float> values;
+};
+
+WeightSet weights_of(const Network& network);
+
+}  // namespace pcmlab
