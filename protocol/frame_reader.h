@@ -14,7 +14,9 @@
 namespace pcmlab::wire {
 
 /// Takes bytes in pieces of any size and gives whole, checked frames. After garbage, a bad CRC or
-/// an absurd length it skips to the next magic that starts a valid frame and counts what it skipped.
+/// an absurd length it skips to the next magic that starts a valid frame and counts what it
+/// skipped. A wrong length never makes it wait: the length is believed only when the header's CRC
+/// is right.
 class FrameReader {
  public:
   void append(std::span<const std::byte> bytes);
@@ -22,13 +24,16 @@ class FrameReader {
   /// The next whole frame, or nothing until more bytes have come.
   std::optional<Frame> next();
 
-  /// Drops what is buffered, for a new connection.
+  /// Drops what is buffered, for a new connection. The counters go on.
   void reset();
 
   std::uint64_t skipped_bytes() const { return skipped_bytes_; }
+  /// Places that began like a frame and were none.
   std::uint64_t bad_frames() const { return bad_frames_; }
 
  private:
+  void skip(std::size_t count);
+
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0;
   std::uint64_t skipped_bytes_ = 0;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -66,7 +67,8 @@ using DeviceSelection = std::variant<DeviceList, Rectangle>;
 
 /// Devices a selection names.
 std::size_t device_count(const DeviceSelection& selection);
-/// The selection's devices in the order in which the board takes them.
+/// The selection's devices in the order in which the board takes them. A rectangle may name four
+/// thousand million devices: check device_count() first.
 std::vector<DeviceAddress> expand(const DeviceSelection& selection);
 
 /// One box current pulse of a sequence. Resolution on the wire: 10 nA, 1 ns.
@@ -266,18 +268,31 @@ struct Frame {
 };
 
 constexpr std::uint16_t kRefusalFlag = 1u << 0;
+constexpr std::array<char, 4> kMagic = {'P', 'C', 'M', 'B'};
+constexpr std::size_t kHeaderBytes = 20;
+constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kMaxPayloadBytes = 4u << 20;
+constexpr std::size_t kMaxSequencePulses = 32;
+constexpr std::size_t kMaxRecentBatches = 64;
 
 MessageType type_of(const Request& request);
 
-/// Appends the request as one whole frame.
+/// Names for messages to a person: "Read", "limit exceeded".
+std::string_view to_string(MessageType type);
+std::string_view to_string(Refusal reason);
+
+/// Appends the request as one whole frame. Quantities are rounded to the wire's step and clamped to
+/// its range. A request that cannot be a frame (list lengths that differ, no or too many pulses, a
+/// payload over kMaxPayloadBytes) is a bug of the caller: std::invalid_argument, `out` unchanged.
 void encode(const Request& request, std::uint32_t sequence, std::vector<std::byte>& out);
 /// Appends the reply as one whole frame; `type` is the request's (a refusal has none of its own).
+/// Throws as above.
 void encode(const Reply& reply, MessageType type, std::uint32_t sequence,
             std::vector<std::byte>& out);
 
-/// Errors: BadFrame with what is wrong in the payload.
+/// Errors: BadFrame with what is wrong in the payload; Unsupported when no request has this type.
 Result<Request> decode_request(const Frame& frame);
+/// Errors: BadFrame.
 Result<Reply> decode_reply(const Frame& frame);
 
 }  // namespace pcmlab::wire
