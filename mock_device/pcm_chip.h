@@ -40,7 +40,7 @@ class PcmChip {
                std::span<const std::uint16_t> amplitudes_10nA, Duration width, BoardTime start);
 
   /// The whole sequence for each device in turn.
-  void initialise(std::span<const DeviceAddress> addresses, std::span<const Pulse> sequence,
+  void initialise(std::span<const DeviceAddress> addresses, std::span<const wire::Pulse> sequence,
                   BoardTime start);
 
   /// Sums of ADC codes of the on-chip reference resistors, in the order of

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mock_device/pcm_parameters.h"
+
+#include <array>
+
+namespace pcmlab::mock {
+
+std::span<const PcmParameterInfo> pcm_parameter_table() {
+  using P = PcmParameters;
+  static constexpr std::string_view kOwn = "E";
+  static constexpr std::string_view kPulse = "P Nandakumar 2018";
+  static constexpr std::string_view kInference = "P Nandakumar 2019";
+  static constexpr auto kTable = std::to_array<PcmParameterInfo>({
+      {"set_conductance_uS", "uS", kOwn, "mean conductance of the crystalline state",
+       &P::set_conductance_uS, 1, 1000},
+      {"set_conductance_spread", "", kOwn, "device-to-device spread of it (lognormal)",
+       &P::set_conductance_spread, 0, 1},
+      {"reset_conductance_uS", "uS", kOwn, "median conductance after a full RESET",
+       &P::reset_conductance_uS, 0, 10},
+      {"reset_conductance_spread", "", kOwn, "device-to-device spread of it (lognormal)",
+       &P::reset_conductance_spread, 0, 2},
+      {"state_exponent", "", kOwn, "G0 = G_r + (G_s - G_r)(1 - x)^exponent", &P::state_exponent,
+       0.5, 4},
+      {"melt_onset_uA", "uA", kOwn, "current at which melting begins", &P::melt_onset_uA, 10, 600},
+      {"melt_full_uA", "uA", kOwn, "current of a full RESET", &P::melt_full_uA, 20, 650},
+      {"melt_current_spread", "", kOwn, "device-to-device spread of both", &P::melt_current_spread,
+       0, 0.5},
+      {"melt_cycle_spread", "", kOwn, "cycle-to-cycle spread of the molten volume, relative",
+       &P::melt_cycle_spread, 0, 0.5},
+      {"melt_state_noise", "", kOwn, "cycle-to-cycle spread of the state, absolute",
+       &P::melt_state_noise, 0, 0.5},
+      {"quench_time_ns", "ns", kOwn, "time in which an older, larger plug anneals under the pulse",
+       &P::quench_time_ns, 1, 1e6},
+      {"set_onset_uA", "uA", kOwn, "current at which crystallisation begins", &P::set_onset_uA, 0,
+       600},
+      {"set_full_uA", "uA", kOwn, "current above the onset for the published step", &P::set_full_uA,
+       1, 600},
+      {"set_taper_uA", "uA", kOwn, "current from which steps shrink towards the melt onset",
+       &P::set_taper_uA, 0, 600},
+      {"set_step_width_ns", "ns", kPulse, "pulse width of one step", &P::set_step_width_ns, 1, 1e4},
+      {"set_memory_steps", "", kPulse, "steps in which the memory of the last RESET fades by 1/e",
+       &P::set_memory_steps, 0.1, 100},
+      {"set_mean_slope", "", kPulse, "mean step against conductance", &P::set_mean_slope, -1, 1},
+      {"set_mean_uS", "uS", kPulse, "mean step", &P::set_mean_uS, -10, 10},
+      {"set_mean_memory_uS", "uS", kPulse, "mean step added right after a RESET",
+       &P::set_mean_memory_uS, -10, 10},
+      {"set_spread_slope", "", kPulse, "spread of a step against conductance", &P::set_spread_slope,
+       -1, 1},
+      {"set_spread_uS", "uS", kPulse, "spread of a step", &P::set_spread_uS, 0, 10},
+      {"set_spread_memory_uS", "uS", kPulse, "spread of a step added right after a RESET",
+       &P::set_spread_memory_uS, 0, 10},
+      {"set_spread_scale", "", kOwn, "factor on the spread within a longer pulse",
+       &P::set_spread_scale, 0, 2},
+      {"set_negative_scale", "", kOwn, "factor on steps that lower the conductance",
+       &P::set_negative_scale, 0, 1},
+      {"reference_conductance_uS", "uS", kInference, "conductance at which g = 1",
+       &P::reference_conductance_uS, 1, 1000},
+      {"drift_mean_slope", "", kInference, "mean drift exponent against ln g", &P::drift_mean_slope,
+       -1, 1},
+      {"drift_mean", "", kInference, "mean drift exponent at g = 1, before clipping",
+       &P::drift_mean, -1, 1},
+      {"drift_mean_min", "", kInference, "lower clip of the mean", &P::drift_mean_min, 0, 1},
+      {"drift_mean_max", "", kInference, "upper clip of the mean", &P::drift_mean_max, 0, 1},
+      {"drift_spread_slope", "", kInference, "spread of the exponent against ln g",
+       &P::drift_spread_slope, -1, 1},
+      {"drift_spread", "", kInference, "spread of the exponent at g = 1, before clipping",
+       &P::drift_spread, -1, 1},
+      {"drift_spread_min", "", kInference, "lower clip of the spread", &P::drift_spread_min, 0, 1},
+      {"drift_spread_max", "", kInference, "upper clip of the spread", &P::drift_spread_max, 0, 1},
+      {"noise_amplitude", "", kInference, "1/f noise at g = 1", &P::noise_amplitude, 0, 1},
+      {"noise_power", "", kInference, "1/f noise falls as g^-power", &P::noise_power, 0, 3},
+      {"noise_max", "", kInference, "upper clip of the 1/f noise", &P::noise_max, 0, 1},
+      {"noise_exponent", "", "P Joshi 2020", "beta of the spectrum S = Q / f^beta",
+       &P::noise_exponent, 0.5, 1.9},
+      {"noise_reference_time_s", "s", kOwn,
+       "time after the pulse at which the noise equals the published model",
+       &P::noise_reference_time_s, 1e-6, 1e9},
+      {"adc_step_uS", "uS", kOwn, "conductance of one ADC code", &P::adc_step_uS, 0.001, 10},
+      {"adc_noise_lsb", "", kOwn, "white noise of one conversion, in codes", &P::adc_noise_lsb, 0,
+       10},
+      {"adc_offset_lsb", "", kOwn, "offset of the ADC, in codes", &P::adc_offset_lsb, -50, 50},
+      {"sample_time_ns", "ns", "P Sebastian 2017", "one read sample in all", &P::sample_time_ns, 1,
+       1e9},
+      {"pulse_overhead_ns", "ns", kOwn, "time a pulse takes beside its width",
+       &P::pulse_overhead_ns, 0, 1e9},
+      {"stuck_low_fraction", "", kOwn, "devices that stay at RESET", &P::stuck_low_fraction, 0, 1},
+      {"stuck_high_fraction", "", kOwn, "devices that stay crystalline", &P::stuck_high_fraction, 0,
+       1},
+      {"limited_range_fraction", "", kOwn, "devices that reach only part of the range",
+       &P::limited_range_fraction, 0, 1},
+      {"limited_range_factor", "", kOwn, "which part of it", &P::limited_range_factor, 0, 1},
+  });
+  return kTable;
+}
+
+}  // namespace pcmlab::mock
