@@ -38,7 +38,7 @@ class ByteWriter {
   void array(std::span<const T> elements) {
     static_assert(std::is_trivially_copyable_v<T>);
     const auto bytes = std::as_bytes(elements);
-    out_.insert(out_.end(), bytes.begin(), bytes.end());
+    out_.insert(out_.end(), bytes.data(), bytes.data() + bytes.size());
   }
 
   /// Length as u16, then the bytes; what is beyond 65535 bytes is cut off.
@@ -52,7 +52,7 @@ class ByteWriter {
   template <std::unsigned_integral T>
   void put(T value) {
     const auto bytes = std::as_bytes(std::span<const T>(&value, 1));
-    out_.insert(out_.end(), bytes.begin(), bytes.end());
+    out_.insert(out_.end(), bytes.data(), bytes.data() + bytes.size());
   }
 
   std::vector<std::byte>& out_;

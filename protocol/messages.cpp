@@ -492,62 +492,90 @@ void encode_frame(const Message& message, std::uint8_t type, std::uint16_t flags
   writer.u32(frame_crc);
 }
 
-Result<Request> decode_request_payload(MessageType type, ByteReader& in) {
+/// Requests and replies are assigned, not returned in a Result: moving such a variant out of a
+/// Result makes g++ 12 warn of members that are not there.
+Result<void> read_payload(MessageType type, ByteReader& in, Request& request) {
   switch (type) {
     case MessageType::Hello:
-      return read_hello_request(in);
+      request = read_hello_request(in);
+      break;
     case MessageType::Information:
-      return InformationRequest{};
+      request = InformationRequest{};
+      break;
     case MessageType::Read:
-      return read_read_request(in);
+      request = read_read_request(in);
+      break;
     case MessageType::Program:
-      return read_program_request(in);
+      request = read_program_request(in);
+      break;
     case MessageType::Initialise:
-      return read_initialise_request(in);
+      request = read_initialise_request(in);
+      break;
     case MessageType::Status:
-      return StatusRequest{};
+      request = StatusRequest{};
+      break;
     case MessageType::Temperature:
-      return TemperatureRequest{};
+      request = TemperatureRequest{};
+      break;
     case MessageType::SetLimits:
-      return SetLimitsRequest{read_limits(in)};
+      request = SetLimitsRequest{read_limits(in)};
+      break;
     case MessageType::Abort:
-      return AbortRequest{};
+      request = AbortRequest{};
+      break;
     case MessageType::AdvanceTime:
-      return AdvanceTimeRequest{read_long(in)};
+      request = AdvanceTimeRequest{read_long(in)};
+      break;
     case MessageType::ReadReferences:
-      return read_references_request(in);
+      request = read_references_request(in);
+      break;
+    default:
+      return fail(ErrorCode::Unsupported,
+                  "no request has type " + std::to_string(static_cast<unsigned>(type)));
   }
-  return fail(ErrorCode::Unsupported,
-              "no request has type " + std::to_string(static_cast<unsigned>(type)));
+  return in.finish(std::string(to_string(type)) + " request");
 }
 
-Result<Reply> decode_reply_payload(MessageType type, ByteReader& in) {
+Result<void> read_payload(MessageType type, ByteReader& in, Reply& reply) {
   switch (type) {
     case MessageType::Hello:
-      return read_hello_reply(in);
+      reply = read_hello_reply(in);
+      break;
     case MessageType::Information:
-      return read_information_reply(in);
+      reply = read_information_reply(in);
+      break;
     case MessageType::Read:
-      return read_read_reply(in);
+      reply = read_read_reply(in);
+      break;
     case MessageType::Program:
-      return read_pulse_reply<ProgramReply>(in);
+      reply = read_pulse_reply<ProgramReply>(in);
+      break;
     case MessageType::Initialise:
-      return read_pulse_reply<InitialiseReply>(in);
+      reply = read_pulse_reply<InitialiseReply>(in);
+      break;
     case MessageType::Status:
-      return read_status_reply(in);
+      reply = read_status_reply(in);
+      break;
     case MessageType::Temperature:
-      return TemperatureReply{read_temperature(in)};
+      reply = TemperatureReply{read_temperature(in)};
+      break;
     case MessageType::SetLimits:
-      return SetLimitsReply{read_limits(in)};
+      reply = SetLimitsReply{read_limits(in)};
+      break;
     case MessageType::Abort:
-      return AbortReply{in.u32()};
+      reply = AbortReply{in.u32()};
+      break;
     case MessageType::AdvanceTime:
-      return AdvanceTimeReply{read_long(in)};
+      reply = AdvanceTimeReply{read_long(in)};
+      break;
     case MessageType::ReadReferences:
-      return read_references_reply(in);
+      reply = read_references_reply(in);
+      break;
+    default:
+      return fail(ErrorCode::BadFrame,
+                  "no request has type " + std::to_string(static_cast<unsigned>(type)));
   }
-  return fail(ErrorCode::BadFrame,
-              "no request has type " + std::to_string(static_cast<unsigned>(type)));
+  return in.finish(std::string(to_string(type)) + " reply");
 }
 
 }  // namespace
@@ -663,8 +691,8 @@ Result<Request> decode_request(const Frame& frame) {
     return fail(ErrorCode::BadFrame, "a request has no flags");
   }
   ByteReader in(frame.payload);
-  PCM_ASSIGN(Request request, decode_request_payload(type, in));
-  PCM_TRY(in.finish(std::string(to_string(type)) + " request"));
+  Request request;
+  PCM_TRY(read_payload(type, in, request));
   return request;
 }
 
@@ -677,13 +705,13 @@ Result<Reply> decode_reply(const Frame& frame) {
   }
   const auto type = static_cast<MessageType>(frame.type & ~kReplyBit);
   ByteReader in(frame.payload);
+  Reply reply;
   if (frame.flags == kRefusalFlag) {
-    Reply refusal = read_refusal_reply(in);
+    reply = read_refusal_reply(in);
     PCM_TRY(in.finish("refusal"));
-    return refusal;
+  } else {
+    PCM_TRY(read_payload(type, in, reply));
   }
-  PCM_ASSIGN(Reply reply, decode_reply_payload(type, in));
-  PCM_TRY(in.finish(std::string(to_string(type)) + " reply"));
   return reply;
 }
 
