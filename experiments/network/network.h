@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -61,12 +62,16 @@ struct ValueShape {
 
 struct Network {
   std::string name;
-  std::string sha256;           ///< of the file
-  std::vector<std::byte> file;  ///< the file itself, for the run's provenance
-  std::vector<Node> nodes;      ///< in an order in which each node's inputs are ready
+  std::string sha256;              ///< of the file
+  std::vector<std::byte> file;     ///< the file itself, for the run's provenance
+  std::vector<Node> nodes;         ///< in an order in which each node's inputs are ready
   std::vector<ValueShape> shapes;  ///< by ValueId
   ValueId output = 0;              ///< the logits
 };
+
+/// Shape of a node's output; `inputs` are the shapes of its inputs.
+/// Errors: BadNetwork (shapes that do not fit, with the node's name).
+Result<ValueShape> output_shape(const Node& node, std::span<const ValueShape> inputs);
 
 /// The network inside the program: "resnet32-fashion-mnist".
 Result<Network> load_builtin_network(std::string_view name);
