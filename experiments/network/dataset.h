@@ -32,11 +32,10 @@ enum class Split { Train, Test };
 /// Where Debian's dataset-fashion-mnist puts its files.
 std::filesystem::path fashion_mnist_folder();
 
-/// Fashion-MNIST's IDX files (gzip or plain) from a folder: 28x28 padded with 2 pixels to 32x32, the
-/// grey channel three times, (pixel/255 - 0.2860) / 0.3530, the padding too.
-/// \param limit  at most this many images, from the first; 0 = all.
-/// Errors: NotFound (names the package or the missing file), BadFile (truncated, wrong magic or
-/// counts, labels out of range).
+/// Fashion-MNIST's IDX files (gzip or plain) from a folder: 28x28 padded with 2 pixels to 32x32,
+/// the grey channel three times, (pixel/255 - 0.2860) / 0.3530, the padding too. \param limit  at
+/// most this many images, from the first; 0 = all. Errors: NotFound (names the package or the
+/// missing file), BadFile (truncated, wrong magic or counts, labels out of range).
 Result<Dataset> load_fashion_mnist(const std::filesystem::path& folder, Split split,
                                    std::size_t limit);
 
