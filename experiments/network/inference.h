@@ -22,8 +22,8 @@ std::string_view to_string(Precision precision);
 /// bfloat16 where the CPU has instructions for it, else float32.
 Precision fastest_precision();
 
-/// A network ready to run: kernels chosen and memory laid out once; weights and output scales can be
-/// exchanged between runs without building anything again.
+/// A network ready to run: kernels chosen and memory laid out once; weights and output scales can
+/// be exchanged between runs without building anything again.
 class InferenceEngine {
  public:
   /// \param batch  images in one pass; the last pass may be partly filled.

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A plan turned into oneDNN primitives for one batch size. Internal to inference.cpp: the only
+/// headers that know oneDNN are this one and those it is included from.
+///
+/// Thread rule: an Executor is read by several threads at once while passes run; its weights may be
+/// changed only while none runs. A Workspace belongs to one thread. Primitives are built for a
+/// single thread: parallelism is over batches, which needs no barrier between layers.
+#pragma once
+
+#include <dnnl.hpp>
+#include <span>
+#include <vector>
+
+#include "experiments/network/inference.h"
+#include "experiments/network/network.h"
+#include "experiments/network/plan.h"
+
+namespace pcmlab {
+
+/// While it lives, OpenMP regions started by this thread have one thread: oneDNN then computes on
+/// the calling thread and sizes its primitives for that.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  int threads_before_;
+};
+
+/// Statistics that a BatchNormNode normalises with, and its constants.
+struct BatchNormState {
+  int node = 0;
+  const BatchNormNode* constants = nullptr;  ///< gamma, beta, epsilon
+  std::vector<float> mean, variance;
+};
+
+class Workspace;
+
+class Executor {
+ public:
+  /// \param network  must outlive the executor. Throws dnnl::error where oneDNN has no kernel.
+  Executor(const Network& network, const Plan& plan, Precision precision, int batch);
+
+  /// Puts scale * weights and the bias of each output row into an analog step's kernel format.
+  /// \param weights  rows x columns of the analog layer, a bias as last column.
+  /// \param scale,shift  per row; output = scale * (weights * input + bias) + shift.
+  void set_weights(std::size_t step, std::span<const float> weights, std::span<const float> scale,
+                   std::span<const float> shift);
+  /// Statistics of a batch norm that is a step of its own.
+  void set_batch_norm(std::size_t step, std::span<const float> mean,
+                      std::span<const float> variance);
+
+  const Plan& plan() const { return plan_; }
+  int batch() const { return batch_; }
+
+ private:
+  friend class Workspace;
+
+  struct Operand {
+    int argument;  ///< DNNL_ARG_*
+    dnnl::memory::desc layout;
+    ValueId value = kNone;  ///< in the workspace; kNone = `constant`
+    dnnl::memory constant;
+  };
+  struct Compiled {
+    dnnl::primitive primitive;
+    dnnl::memory::desc scratchpad;
+    std::vector<Operand> operands;
+    // Analog steps: user format (f32) to kernel format.
+    dnnl::memory staged, weights, bias;
+    dnnl::primitive pack;
+    // Batch norm steps.
+    dnnl::memory mean, variance;
+  };
+
+  void compile(std::size_t index);
+  void compile_conv(Compiled& compiled, const Step& step, const ConvNode& conv);
+  void compile_dense(Compiled& compiled, const Step& step, const DenseNode& dense);
+  void compile_batch_norm(Compiled& compiled, const Step& step, const BatchNormNode& norm);
+  void compile_relu(Compiled& compiled, const Step& step);
+  void compile_add(Compiled& compiled, const Step& step);
+  void compile_average(Compiled& compiled, const Step& step);
+  void compile_reorders();
+  void keep_weights(Compiled& compiled, const dnnl::memory::desc& user,
+                    const dnnl::memory::desc& packed, int rows);
+  dnnl::primitive_attr attributes(const Step& step) const;
+  dnnl::memory::desc layout_of(ValueId value) const;
+  dnnl::memory::dims dims_of(ValueId value) const;
+
+  const Network& network_;
+  Plan plan_;
+  dnnl::memory::data_type type_;
+  int batch_;
+  dnnl::engine cpu_;
+  dnnl::stream stream_;  ///< for weights only
+  std::vector<Compiled> steps_;
+  std::vector<dnnl::memory::desc> layouts_;  ///< by ValueId
+  dnnl::memory::desc images_;                ///< f32 [batch][channels][height][width]
+  dnnl::memory::desc logits_;                ///< f32 [batch][classes]
+  dnnl::primitive load_, store_;             ///< between these and the first and last value
+};
+
+/// Memory and bound arguments of one thread.
+class Workspace {
+ public:
+  explicit Workspace(const Executor& executor);
+
+  /// The whole plan. \param pixels  a full batch.  \return logits, valid until the next run.
+  std::span<const float> run(const float* pixels);
+
+  // The same in pieces, for looking at values between steps.
+  void load(const float* pixels);
+  void run_step(std::size_t step);
+
+  /// A value that the plan stores, as [image][row][column][channel], converted to float32.
+  void read_value(ValueId value, std::vector<float>& to);
+
+ private:
+  struct Bound {
+    const_dnnl_primitive_t primitive;
+    std::vector<dnnl_exec_arg_t> arguments;
+  };
+  dnnl::memory at(const dnnl::memory::desc& layout, ValueId value);
+  Bound bind(const Executor::Compiled& compiled);
+  void execute(const Bound& bound);
+
+  const Executor& executor_;
+  dnnl::stream stream_;
+  std::vector<dnnl::memory> buffers_;
+  std::vector<dnnl::memory> bound_;  ///< keeps every memory object alive that Bound refers to
+  dnnl::memory scratchpad_;
+  dnnl::memory images_;
+  std::vector<float> logits_;
+  std::vector<Bound> steps_;
+  Bound load_, store_;
+};
+
+}  // namespace pcmlab

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/network/plan.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace pcmlab {
+namespace {
+
+constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
+
+class Planner {
+ public:
+  explicit Planner(const Network& network)
+      : network_(network),
+        readers_(network.shapes.size()),
+        taken_(network.nodes.size(), false),
+        ready_(network.shapes.size(), false) {
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      for (const ValueId input : network.nodes[i].inputs) {
+        readers_[index_of(input)].push_back(static_cast<int>(i));
+      }
+    }
+    ready_[0] = true;
+  }
+
+  Plan plan(Fusion fusion) {
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      if (taken_[i]) continue;
+      Step step = step_of(static_cast<int>(i));
+      taken_[i] = true;
+      if (fusion == Fusion::Full) merge_followers(step);
+      ready_[index_of(step.output)] = true;
+      plan_.steps.push_back(step);
+    }
+    place_values();
+    return std::move(plan_);
+  }
+
+ private:
+  template <class Kind>
+  bool is(int node) const {
+    return std::holds_alternative<Kind>(network_.nodes[index_of(node)].kind);
+  }
+
+  Step step_of(int index) const {
+    const Node& node = network_.nodes[index_of(index)];
+    Step step;
+    step.node = index;
+    step.input = node.inputs[0];
+    if (node.inputs.size() > 1) step.summand = node.inputs[1];
+    step.output = node.output;
+    return step;
+  }
+
+  /// The node that alone reads a value, or kNone.
+  int only_reader(ValueId value) const {
+    const auto& readers = readers_[index_of(value)];
+    return value == network_.output || readers.size() != 1 ? kNone : readers[0];
+  }
+
+  void merge(Step& step, int node) {
+    taken_[index_of(node)] = true;
+    step.output = network_.nodes[index_of(node)].output;
+  }
+
+  void merge_followers(Step& step) {
+    const bool analog = is<ConvNode>(step.node) || is<DenseNode>(step.node);
+    if (!analog && !is<AddNode>(step.node)) return;
+    int next = only_reader(step.output);
+    if (analog && next != kNone && is<BatchNormNode>(next)) {
+      step.batch_norm = next;
+      merge(step, next);
+      next = only_reader(step.output);
+    }
+    if (analog && next != kNone && is<AddNode>(next)) {
+      const auto& inputs = network_.nodes[index_of(next)].inputs;
+      const ValueId other = inputs[0] == step.output ? inputs[1] : inputs[0];
+      if (can_accumulate_into(other, step, next)) {
+        step.summand = other;
+        merge(step, next);
+        next = only_reader(step.output);
+      }
+    }
+    if (next != kNone && is<ReluNode>(next)) {
+      step.relu = true;
+      merge(step, next);
+    }
+  }
+
+  /// Whether `step` may overwrite `other`, which it adds: computed already, read by nobody later.
+  bool can_accumulate_into(ValueId other, const Step& step, int add) const {
+    const bool own = other == 0 || other == step.input || other == network_.output;
+    if (own || !ready_[index_of(other)]) return false;
+    const auto& readers = readers_[index_of(other)];
+    return std::all_of(readers.begin(), readers.end(),
+                       [&](int reader) { return reader == add || taken_[index_of(reader)]; });
+  }
+
+  void place_values() {
+    std::vector<int> last_use(network_.shapes.size(), kNone);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const Step& step = plan_.steps[i];
+      last_use[index_of(step.input)] = static_cast<int>(i);
+      if (step.summand != kNone) last_use[index_of(step.summand)] = static_cast<int>(i);
+    }
+    last_use[index_of(network_.output)] = std::numeric_limits<int>::max();
+    plan_.buffer_of.assign(network_.shapes.size(), kNone);
+    plan_.buffer_of[0] = take_buffer(0);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const Step& step = plan_.steps[i];
+      const bool in_place = step.summand != kNone && !is<AddNode>(step.node);
+      int& buffer = plan_.buffer_of[index_of(step.output)];
+      buffer = in_place ? plan_.buffer_of[index_of(step.summand)] : take_buffer(step.output);
+      const auto release = [&](ValueId value) {
+        if (last_use[index_of(value)] == static_cast<int>(i)) {
+          free_.push_back(plan_.buffer_of[index_of(value)]);
+        }
+      };
+      release(step.input);
+      if (step.summand != kNone && !in_place && step.summand != step.input) release(step.summand);
+      if (last_use[index_of(step.output)] == kNone) free_.push_back(buffer);  // read by nobody
+    }
+  }
+
+  /// The free buffer whose size fits best, grown if need be, or a new one.
+  int take_buffer(ValueId value) {
+    const ValueShape& shape = network_.shapes[index_of(value)];
+    const auto size =
+        static_cast<std::size_t>(shape.channels) * index_of(shape.height) * index_of(shape.width);
+    if (free_.empty()) {
+      plan_.buffers.push_back(size);
+      return static_cast<int>(plan_.buffers.size()) - 1;
+    }
+    const auto misfit = [&](int buffer) {
+      const std::size_t held = plan_.buffers[index_of(buffer)];
+      return held >= size ? held - size : size - held;
+    };
+    const auto best = std::min_element(free_.begin(), free_.end(),
+                                       [&](int a, int b) { return misfit(a) < misfit(b); });
+    const int buffer = *best;
+    free_.erase(best);
+    plan_.buffers[index_of(buffer)] = std::max(plan_.buffers[index_of(buffer)], size);
+    return buffer;
+  }
+
+  const Network& network_;
+  std::vector<std::vector<int>> readers_;  ///< by ValueId: nodes that take it
+  std::vector<bool> taken_;                ///< by node: part of a step already
+  std::vector<bool> ready_;                ///< by ValueId: computed by a step already
+  std::vector<int> free_;                  ///< buffers whose value is dead
+  Plan plan_;
+};
+
+}  // namespace
+
+Plan plan_of(const Network& network, Fusion fusion) { return Planner(network).plan(fusion); }
+
+}  // namespace pcmlab

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The order in which a network is computed: nodes merged into steps that touch memory once, and
+/// values placed in buffers that are used again when their value is dead. Plain values; knows
+/// nothing of oneDNN.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "experiments/network/network.h"
+
+namespace pcmlab {
+
+constexpr int kNone = -1;
+
+/// One step. Output = relu(node(input) + summand), the node with the batch norm behind it if
+/// `batch_norm` names one; an AddNode adds its summand anyway.
+struct Step {
+  int node = 0;            ///< index into Network::nodes
+  int batch_norm = kNone;  ///< node merged into this one: a scale and a shift per channel
+  bool relu = false;       ///< a ReLU is merged into this step
+  ValueId input = 0;
+  ValueId summand = kNone;  ///< added; for Conv and Dense it shares the output's buffer
+  ValueId output = 0;
+};
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<int> buffer_of;        ///< by ValueId; kNone for values that are never stored
+  std::vector<std::size_t> buffers;  ///< elements per image that each buffer must hold
+};
+
+enum class Fusion {
+  Full,
+  None  ///< one step a node: every value can be looked at
+};
+
+Plan plan_of(const Network& network, Fusion fusion);
+
+}  // namespace pcmlab
