@@ -63,17 +63,20 @@ using PulseSink = std::function<Result<void>(const PulseChunk&)>;
 /// Calls block until the board has answered or the deadline has passed, and come from one thread at
 /// a time. Long reads and pulse batches are cut into requests of chunk_devices() devices, several
 /// of them in flight; the sink gets each piece in order while the board works on the next ones.
-/// An error from the sink ends the call with that error; requests already sent are awaited first.
+/// An error from the sink ends the call with that error; requests already sent are awaited first,
+/// and what they did is not reported. A sink does not call the board.
 /// After ErrorCode::Disconnected every call fails the same way until reopen().
 class Board {
  public:
   virtual ~Board() = default;
 
-  /// Who the board is and what it can do; asked once at opening.
+  /// Who the board is and what it can do; asked at opening and at reopen(). Its limits are those in
+  /// force; another boot_epoch than before reopen() means that the board lost its memory.
   virtual const BoardInformation& information() const = 0;
 
   /// Devices in one request. Pulse batches are numbered by chunk: devices
   /// [k * chunk_devices(), (k + 1) * chunk_devices()) of a call carry batch number first_batch + k.
+  /// The same for as long as the board is open, unless set_limits() lowers it.
   virtual std::size_t chunk_devices() const = 0;
 
   /// Reads each device, in the order given: one sum of ADC codes per address.
@@ -82,7 +85,10 @@ class Board {
                             const ReadSink& sink) = 0;
 
   /// One pulse a device, amplitude by device, width common; amplitude 0 = no pulse.
-  /// Errors: those of read(), LimitExceeded (nothing was sent).
+  /// Never sent twice: after Timeout or Disconnected the message names the batches that were sent
+  /// and not acknowledged, and status() tells how far they came. Stopped: somebody aborted it, and
+  /// the sink has had what was done.
+  /// Errors: those of read(), LimitExceeded (nothing was sent), Stopped.
   virtual Result<void> program(std::uint64_t first_batch, Duration width,
                                std::span<const DeviceAddress> addresses,
                                std::span<const std::uint16_t> amplitudes_10nA,
@@ -98,7 +104,7 @@ class Board {
   virtual Result<Temperature> temperature() = 0;
 
   /// Reads the chip's reference resistors and fits gain and offset. Without such resistors: the
-  /// nominal step of the ADC.
+  /// nominal step of the ADC. Errors: Refused (readings clipped, or the gain implausible).
   virtual Result<Calibration> calibrate(const ReadSettings& settings) = 0;
 
   /// Tightens the limits below the board's own. \return those now in force.
