@@ -4,9 +4,11 @@
 /// schema is db/README.md. Device index: position in the run's placement, 2 * weight + polarity.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/device_address.h"
@@ -19,10 +21,12 @@ using RowId = std::int64_t;
 enum class RunState { Running, Complete, Stopped, Failed, Interrupted };
 std::string_view to_string(RunState state);
 
-/// The three clocks of everything that was measured.
+/// The three clocks of everything that was measured: board, host since its boot, UTC.
 struct Stamp {
   std::int64_t first_tick_ns = 0;  ///< board time of the first device
   std::int64_t last_tick_ns = 0;   ///< board time of the last device
+  std::int64_t boottime_ns = 0;    ///< the host's CLOCK_BOOTTIME; 0: the store's at writing
+  std::int64_t utc_ns = 0;         ///< since 1970, kept in ms; 0: the store's at writing
 };
 
 struct NetworkRow {
@@ -30,7 +34,8 @@ struct NetworkRow {
   std::string name;
   std::int64_t weights = 0;
   std::int64_t devices = 0;
-  std::vector<std::byte> onnx;  ///< the whole file, so that the run can be repeated from the database
+  std::vector<std::byte>
+      onnx;  ///< the whole file, so that the run can be repeated from the database
 };
 
 /// Everything needed to repeat a run.
@@ -196,12 +201,17 @@ struct SweepStart {
 struct SweepRow : SweepStart {
   RowId id = 0;
   bool complete = false;
-  Stamp stamp;
-  double sum_uS = 0;       ///< of all devices, written at the end
-  double after_s = 0;      ///< middle of the sweep after the end of programming
+  std::int64_t devices = 0;  ///< read so far
+  Stamp stamp;               ///< board clock only
+  double sum_uS = 0;         ///< of all devices, written at the end
+  double after_s = 0;        ///< middle of the sweep after the end of programming
 };
 
-/// Some thousand devices of one sweep, in device order: [first_device, first_device + sums.size()).
+/// Devices of a block at most.
+constexpr std::size_t kMaxBlockDevices = 65536;
+
+/// Some thousand devices of one sweep, in device order: [first_device, first_device +
+/// code_sums.size()), at least one and at most kMaxBlockDevices.
 struct SweepBlock {
   std::int64_t first_device = 0;
   Stamp stamp;
@@ -234,6 +244,7 @@ struct ProgressRow {
   std::int64_t done = 0;
   std::int64_t total = 0;
   double eta_s = 0;
+  std::string heartbeat_utc;  ///< of the last writing; filled when read
 };
 
 }  // namespace pcmlab::db

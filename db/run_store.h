@@ -4,8 +4,11 @@
 /// A store belongs to one thread; another thread or process opens its own.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "db/database.h"
@@ -19,9 +22,11 @@ namespace pcmlab::db {
 class RunStore {
  public:
   /// Opens the file for writing, creates or migrates it. Errors: also DatabaseNewer, BadFile.
-  static Result<RunStore> open(const std::filesystem::path& file);
+  static Result<RunStore> open(const std::filesystem::path& file,
+                               std::chrono::milliseconds busy_timeout = kBusyTimeout);
   /// Opens without ever changing the file. Errors: also NotFound, DatabaseNewer, BadFile.
-  static Result<RunStore> open_read_only(const std::filesystem::path& file);
+  static Result<RunStore> open_read_only(const std::filesystem::path& file,
+                                         std::chrono::milliseconds busy_timeout = kBusyTimeout);
 
   /// Groups writes into one commit: begun here, committed by Transaction::commit(), else undone.
   Result<Transaction> transaction();
@@ -33,7 +38,8 @@ class RunStore {
                            const std::string& parameters_json);
   Result<void> finish_step(RowId step, RunState state, double wall_s);
   Result<void> add_event(RowId run, const std::string& kind, const std::string& text);
-  Result<void> set_progress(RowId run, const ProgressRow& progress);  ///< overwrites; also heartbeat
+  Result<void> set_progress(RowId run,
+                            const ProgressRow& progress);  ///< overwrites; also heartbeat
 
   Result<void> add_layers(RowId run, std::span<const LayerRow> layers);
   Result<void> set_placement(RowId run, const Placement& placement);
@@ -45,25 +51,35 @@ class RunStore {
                                   const ProgrammingSummary& summary);
   Result<RowId> begin_sweep(const SweepStart& start);
   Result<void> add_sweep_blocks(RowId sweep, std::span<const SweepBlock> blocks);
+  /// Errors: also BadFile when devices of the placement are missing from the sweep.
   Result<void> finish_sweep(RowId sweep, double sum_uS, double after_s);
   Result<RowId> add_accuracy(const AccuracyRow& accuracy);
   /// The first batch number that no run on this board has used.
   Result<std::uint64_t> next_batch(const std::string& board_serial);
 
-  // ---- reading
-  Result<std::vector<RunRow>> runs();  ///< newest first; a running one without its process is Interrupted
-  Result<RunRow> run(RowId run);       ///< Errors: NotFound naming the runs there are
+  // ---- reading. Every checksum is checked; errors: also BadFile when one is wrong.
+  Result<std::vector<RunRow>>
+  runs();  ///< newest first; a running one without its process is Interrupted
+  Result<RunRow> run(RowId run);  ///< Errors: NotFound naming the runs there are
   Result<std::vector<StepRow>> steps(RowId run);
   Result<std::vector<EventRow>> events(RowId run);
   Result<std::vector<LayerRow>> layers(RowId run);
+  Result<std::optional<ProgressRow>> progress(RowId run);
   Result<Placement> placement(RowId run);
   Result<std::vector<ProgrammingRow>> programmings(RowId run);
   Result<ProgrammingResult> programming_result(RowId programming);
+  Result<std::vector<BatchRow>> batches(RowId programming);  ///< by batch number, as the next two
+  Result<std::vector<BatchOutcome>> outcomes(RowId programming);
+  Result<std::vector<BatchVerify>> verify_reads(RowId programming);
   Result<std::vector<SweepRow>> sweeps(RowId run);
   /// All code sums of a sweep, by device index. Errors: BadFile when a block's checksum is wrong or
   /// blocks are missing.
   Result<std::vector<std::uint16_t>> sweep_code_sums(RowId sweep);
   Result<std::vector<AccuracyRow>> accuracies(RowId run);
+  Result<NetworkRow> network(const std::string& sha256);  ///< Errors: NotFound
+
+  /// For queries of one's own.
+  Database& database() { return database_; }
 
  private:
   explicit RunStore(Database database);
