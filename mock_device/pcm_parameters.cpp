@@ -44,6 +44,8 @@ std::span<const PcmParameterInfo> pcm_parameter_table() {
       {"set_mean_uS", "uS", kPulse, "mean step", &P::set_mean_uS, -10, 10},
       {"set_mean_memory_uS", "uS", kPulse, "mean step added right after a RESET",
        &P::set_mean_memory_uS, -10, 10},
+      {"set_mean_floor_uS", "uS", kOwn, "smallest mean step, far from saturation",
+       &P::set_mean_floor_uS, 0, 10},
       {"set_spread_slope", "", kPulse, "spread of a step against conductance", &P::set_spread_slope,
        -1, 1},
       {"set_spread_uS", "uS", kPulse, "spread of a step", &P::set_spread_uS, 0, 10},

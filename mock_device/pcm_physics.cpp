@@ -90,6 +90,7 @@ void apply_pulse(const PhysicsConstants& constants, const LaneFloat& amplitude_u
     const auto mean_slope = static_cast<float>(p.set_mean_slope);
     const auto mean_uS = static_cast<float>(p.set_mean_uS);
     const auto mean_memory_uS = static_cast<float>(p.set_mean_memory_uS);
+    const auto mean_floor_uS = static_cast<float>(p.set_mean_floor_uS);
     const auto spread_slope = static_cast<float>(p.set_spread_slope);
     const auto spread_uS = static_cast<float>(p.set_spread_uS);
     const auto spread_memory_uS = static_cast<float>(p.set_spread_memory_uS);
@@ -114,7 +115,9 @@ void apply_pulse(const PhysicsConstants& constants, const LaneFloat& amplitude_u
         set_steps[i] += 1.0f;
         const float memory = lane_exp(-fade * set_steps[i]);
         const float g = set_uS[i];
-        const float mean = mean_slope * g + mean_uS + mean_memory_uS * memory;
+        const float fitted = mean_slope * g + mean_uS + mean_memory_uS * memory;
+        const float floor = mean_floor_uS * (1.0f - g / lanes.set_uS[i]);
+        const float mean = fitted < floor ? floor : fitted;
         const float spread = spread_slope * g + spread_uS + spread_memory_uS * memory;
         const float change = scale * (mean + spread_scale * spread * draw[i]);
         const float next = g + (change < 0.0f ? negative * change : change);

@@ -86,16 +86,17 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message, std::stri
 #define PCM_JOIN(a, b) PCM_JOIN_(a, b)
 
 /// Evaluates a Result; on an error returns it from the enclosing function.
-#define PCM_TRY(...)                                                        \
-  do {                                                                      \
-    if (auto pcm_result_ = (__VA_ARGS__); !pcm_result_) {                   \
-      return tl::unexpected<::pcmlab::Error>(std::move(pcm_result_).error()); \
-    }                                                                       \
+#define PCM_TRY(...) PCM_TRY_(PCM_JOIN(pcm_result_, __COUNTER__), __VA_ARGS__)
+#define PCM_TRY_(result, ...)                                            \
+  do {                                                                   \
+    if (auto result = (__VA_ARGS__); !result) {                          \
+      return tl::unexpected<::pcmlab::Error>(std::move(result).error()); \
+    }                                                                    \
   } while (false)
 
 /// `PCM_ASSIGN(auto x, f())`: x is f()'s value; on an error returns it from the enclosing function.
 #define PCM_ASSIGN(declaration, ...) \
-  PCM_ASSIGN_(PCM_JOIN(pcm_result_, __LINE__), declaration, __VA_ARGS__)
+  PCM_ASSIGN_(PCM_JOIN(pcm_result_, __COUNTER__), declaration, __VA_ARGS__)
 #define PCM_ASSIGN_(result, declaration, ...)                            \
   auto result = (__VA_ARGS__);                                           \
   if (!result) {                                                         \

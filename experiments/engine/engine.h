@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// Runs a plan from its files to the last committed block. Used by one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "experiments/engine/experiment.h"
+
+namespace pcmlab {
+
+/// Who runs it, for the run's provenance.
+struct Provenance {
+  std::string program_version;
+  std::string git_revision;
+  std::string board_description;
+};
+
+/// Sections of the engine and all experiments; `extra` are the program's own sections.
+PlanSchema plan_schema(std::vector<ParameterTable> extra);
+
+/// Reads the network and the images that the plan names. Errors: those of the files, DoesNotFit
+/// when the network needs more devices than `shape` has.
+Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape);
+
+/// What the plan will take, step by step, in the order of its steps.
+std::vector<Prediction> predict(const Plan& plan, const RunInputs& inputs,
+                                const BoardInformation& board);
+
+/// Runs all steps. Whatever happens, the run's row says how it ended, and what was measured stays.
+/// \return the run's id; on an error the run is in the database as failed or stopped.
+struct RunResult {
+  db::RowId run = 0;
+  Result<void> outcome;
+};
+RunResult run_plan(const Plan& plan, const RunInputs& inputs, Board& board, db::RunStore& store,
+                   RunObserver& observer, const Provenance& provenance, std::stop_token stop);
+
+}  // namespace pcmlab

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// What an experiment is, and what it is given to work with. Adding one is one file in methods/.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+
+#include "db/run_store.h"
+#include "driver/board.h"
+#include "experiments/engine/clock.h"
+#include "experiments/engine/parameter.h"
+#include "experiments/engine/plan.h"
+#include "experiments/engine/run_observer.h"
+#include "experiments/network/dataset.h"
+#include "experiments/network/network.h"
+
+namespace pcmlab {
+
+/// What a run is made on: read from the files the plan names, before the board is touched.
+struct RunInputs {
+  Network network;
+  WeightSet weights;
+  Dataset images;
+};
+
+/// Everything an experiment may use while it runs. Used by the experiment's thread only.
+struct RunContext {
+  RunContext(db::RunStore& run_store, Board& test_board, Clock& run_clock,
+             RunObserver& run_observer, const RunInputs& run_inputs, std::stop_token run_stop)
+      : store(run_store),
+        board(test_board),
+        clock(run_clock),
+        observer(run_observer),
+        inputs(run_inputs),
+        stop(std::move(run_stop)) {}
+
+  db::RunStore& store;
+  Board& board;
+  Clock& clock;
+  RunObserver& observer;
+  const RunInputs& inputs;
+  std::stop_token stop;
+  db::RowId run = 0;
+  db::RowId step = 0;
+
+  /// Error Stopped once somebody has asked for it: looked at between blocks.
+  Result<void> check_stop() const;
+  /// Tells the observer and the database, the latter at most twice a second. The time left is
+  /// extrapolated from how long `phase` has taken so far.
+  /// \param phase  "programming", "sweep 3 of 8"; another phase starts the extrapolation anew.
+  /// \param detail  added to the phase for people: "iteration 12".
+  Result<void> report_progress(const std::string& phase, const std::string& detail,
+                               std::int64_t done, std::int64_t total);
+
+ private:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  std::string phase_;
+  SteadyTime phase_begin_;
+  std::optional<SteadyTime> last_row_;
+};
+
+/// What is known before a run: for predictions.
+struct PlanFacts {
+  std::int64_t devices = 0;
+  std::int64_t nonzero_targets = 0;
+  std::int64_t images = 0;
+  Limits limits;
+  Duration sample_time{};
+  /// Filled by the steps before: sweeps in the database when this step begins.
+  std::int64_t sweeps = 0;
+};
+
+struct Prediction {
+  double chip_busy_s = 0;  ///< reads and pulses
+  double waiting_s = 0;    ///< time points and verify delays
+  double host_s = 0;       ///< evaluation on this kind of machine (2 cores)
+  std::int64_t pulses = 0;
+  std::int64_t bytes = 0;  ///< added to the database
+};
+
+class Experiment {
+ public:
+  virtual ~Experiment() = default;
+  /// Also notes in `facts` what this step leaves to the next.
+  virtual Prediction predict(PlanFacts& facts) const = 0;
+  virtual Result<void> run(RunContext& context) = 0;
+};
+
+/// One kind of experiment: its name in plans, its settings, and how to make one.
+struct ExperimentInfo {
+  ParameterTable table;
+  std::function<std::unique_ptr<Experiment>(const ParameterValues&)> make;
+};
+
+/// All experiments of methods/, by name.
+std::span<const ExperimentInfo* const> experiments();
+const ExperimentInfo* find_experiment(std::string_view name);
+
+}  // namespace pcmlab

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/engine/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+namespace pcmlab {
+namespace {
+
+/// Where in the file something stands, for error messages.
+std::string place(const std::string& source, const toml::source_region& region) {
+  return fmt::format("{}:{}", source, region.begin.line);
+}
+
+std::vector<std::string> names_of(const std::vector<ParameterTable>& tables) {
+  std::vector<std::string> names;
+  for (const ParameterTable& table : tables) names.push_back(table.name);
+  return names;
+}
+
+const ParameterTable* find(const std::vector<ParameterTable>& tables, std::string_view name) {
+  const auto it = std::find_if(tables.begin(), tables.end(),
+                               [&](const ParameterTable& table) { return table.name == name; });
+  return it == tables.end() ? nullptr : &*it;
+}
+
+std::string suggestion(std::string_view wrong, const std::vector<std::string>& known) {
+  const std::string nearest = nearest_name(wrong, known);
+  if (!nearest.empty()) return fmt::format("did you mean \"{}\"?", nearest);
+  return fmt::format("known are: {}", fmt::join(known, ", "));
+}
+
+Result<void> check_number(const Parameter& parameter, double value, const std::string& where) {
+  if (std::isfinite(value) && value >= parameter.minimum && value <= parameter.maximum) return {};
+  return fail(
+      ErrorCode::BadPlan,
+      fmt::format("{}: {} = {} is outside {}", where, parameter.name, value, range_text(parameter)),
+      fmt::format("set {} inside that range; the default is {}", parameter.name,
+                  to_toml(parameter.default_value)));
+}
+
+tl::unexpected<Error> wrong_type(const Parameter& parameter, const std::string& where) {
+  return fail(
+      ErrorCode::BadPlan,
+      fmt::format("{}: {} must be a {}", where, parameter.name, type_name(parameter)),
+      fmt::format("write for example {} = {}", parameter.name, to_toml(parameter.default_value)));
+}
+
+Result<ParameterValue> read_value(const Parameter& parameter, const toml::node& node,
+                                  const std::string& where) {
+  if (std::holds_alternative<bool>(parameter.default_value)) {
+    if (!node.is_boolean()) return wrong_type(parameter, where);
+    return ParameterValue(node.as_boolean()->get());
+  }
+  if (std::holds_alternative<std::int64_t>(parameter.default_value)) {
+    if (!node.is_integer()) return wrong_type(parameter, where);
+    const std::int64_t value = node.as_integer()->get();
+    PCM_TRY(check_number(parameter, static_cast<double>(value), where));
+    return ParameterValue(value);
+  }
+  if (std::holds_alternative<double>(parameter.default_value)) {
+    if (!node.is_number()) return wrong_type(parameter, where);
+    const double value = node.value<double>().value();
+    PCM_TRY(check_number(parameter, value, where));
+    return ParameterValue(value);
+  }
+  if (std::holds_alternative<std::string>(parameter.default_value)) {
+    if (!node.is_string()) return wrong_type(parameter, where);
+    std::string value = node.as_string()->get();
+    if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(),
+                                                value) == parameter.choices.end()) {
+      return fail(ErrorCode::BadPlan,
+                  fmt::format("{}: {} = \"{}\" is not one of {}", where, parameter.name, value,
+                              range_text(parameter)),
+                  suggestion(value, parameter.choices));
+    }
+    return ParameterValue(std::move(value));
+  }
+  if (!node.is_array()) return wrong_type(parameter, where);
+  std::vector<double> values;
+  for (const toml::node& element : *node.as_array()) {
+    if (!element.is_number()) return wrong_type(parameter, where);
+    values.push_back(element.value<double>().value());
+    PCM_TRY(check_number(parameter, values.back(), where));
+  }
+  return ParameterValue(std::move(values));
+}
+
+/// Values of one TOML table against one parameter table; `skip` is a key that was dealt with.
+Result<ParameterValues> read_table(const ParameterTable& table, const toml::table& toml,
+                                   const std::string& source, const std::string& title,
+                                   std::string_view skip) {
+  ParameterValues values(table.parameters);
+  for (const auto& [key, node] : toml) {
+    if (key.str() == skip) continue;
+    const std::string where = fmt::format("{}, {}", place(source, key.source()), title);
+    const auto it =
+        std::find_if(table.parameters.begin(), table.parameters.end(),
+                     [&name = key](const Parameter& p) { return p.name == name.str(); });
+    if (it == table.parameters.end()) {
+      std::vector<std::string> known;
+      for (const Parameter& parameter : table.parameters) known.push_back(parameter.name);
+      return fail(ErrorCode::BadPlan, fmt::format("{}: there is no key \"{}\"", where, key.str()),
+                  suggestion(key.str(), known));
+    }
+    PCM_ASSIGN(ParameterValue value, read_value(*it, node, where));
+    values.set(it->name, std::move(value));
+  }
+  return values;
+}
+
+Result<PlanStep> read_step(const toml::table& toml, const std::string& source, std::size_t number,
+                           const PlanSchema& schema) {
+  const std::string title = fmt::format("step {}", number);
+  const std::string where = fmt::format("{}, {}", place(source, toml.source()), title);
+  const auto name = toml["experiment"].value<std::string>();
+  const std::vector<std::string> known = names_of(schema.experiments);
+  if (!name) {
+    return fail(ErrorCode::BadPlan, where + ": no experiment = \"...\" is given",
+                fmt::format("name one of: {}", fmt::join(known, ", ")));
+  }
+  const ParameterTable* table = find(schema.experiments, *name);
+  if (table == nullptr) {
+    return fail(ErrorCode::BadPlan, fmt::format("{}: there is no experiment \"{}\"", where, *name),
+                suggestion(*name, known));
+  }
+  PCM_ASSIGN(ParameterValues values,
+             read_table(*table, toml, source, fmt::format("{} ({})", title, *name), "experiment"));
+  return PlanStep{*name, std::move(values)};
+}
+
+}  // namespace
+
+std::vector<ParameterTable> plan_sections() {
+  return {
+      {"run",
+       "What the run is called and who answers for it.",
+       {text("name", "", "name of the run in lists and plots"), text("operator", "", "who runs it"),
+        text("sample", "", "which chip or sample is on the board"),
+        integer("seed", "", 1, 0, 9e15, "seed of everything random on the host")}},
+      {"board",
+       "Which board to use.",
+       {text("kind", "mock", "mock: the simulated board inside this program", {"mock"})}},
+      {"network",
+       "The network whose weights go onto the chip.",
+       {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network")}},
+      {"images",
+       "The images on which accuracy is counted.",
+       {text("set", "fashion-mnist", "which data set", {"fashion-mnist", "cifar-10"}),
+        text("folder", "", "where its files are; empty: where Debian's package puts Fashion-MNIST"),
+        integer("limit", "images", 0, 0, 1e6, "use only the first so many; 0 = all")}},
+  };
+}
+
+Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema) {
+  toml::table toml;
+  try {
+    toml = toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    return fail(
+        ErrorCode::BadPlan,
+        fmt::format("{}: not valid TOML: {}", place(source, error.source()), error.description()),
+        "mend that line; `pcmlab describe` shows what a plan looks like");
+  }
+  Plan plan;
+  for (const ParameterTable& section : schema.sections) {
+    plan.sections.emplace(section.name, ParameterValues(section.parameters));
+  }
+  std::vector<std::string> known = names_of(schema.sections);
+  known.emplace_back("step");
+  for (const auto& [key, node] : toml) {
+    const std::string where = place(source, key.source());
+    if (key.str() == "step") {
+      const toml::array* steps = node.as_array();
+      if (steps == nullptr || !steps->is_array_of_tables()) {
+        return fail(ErrorCode::BadPlan, where + ": step is not a list of tables",
+                    "write each step under a line of its own that says [[step]]");
+      }
+      for (std::size_t i = 0; i < steps->size(); ++i) {
+        PCM_ASSIGN(PlanStep step, read_step(*steps->get(i)->as_table(), source, i + 1, schema));
+        plan.steps.push_back(std::move(step));
+      }
+      continue;
+    }
+    const ParameterTable* section = find(schema.sections, key.str());
+    if (section == nullptr || !node.is_table()) {
+      return fail(ErrorCode::BadPlan,
+                  fmt::format("{}: there is no section \"{}\"", where, key.str()),
+                  suggestion(key.str(), known));
+    }
+    PCM_ASSIGN(ParameterValues values, read_table(*section, *node.as_table(), source,
+                                                  fmt::format("[{}]", section->name), {}));
+    plan.sections[section->name] = std::move(values);
+  }
+  if (plan.steps.empty()) {
+    return fail(ErrorCode::BadPlan, source + ": the plan has no [[step]]",
+                fmt::format("add a [[step]] with experiment = one of: {}",
+                            fmt::join(names_of(schema.experiments), ", ")));
+  }
+  plan.text = std::move(text);
+  return plan;
+}
+
+Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) {
+    return fail(ErrorCode::NotFound, fmt::format("cannot open the plan {}", file.string()),
+                "check the path; `pcmlab describe` shows what a plan looks like");
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (in.bad()) {
+    return fail(ErrorCode::Io, fmt::format("reading the plan {} failed", file.string()),
+                "check the disk");
+  }
+  return parse_plan(std::move(text).str(), file.string(), schema);
+}
+
+std::string describe_as_toml(const ParameterTable& table, bool is_experiment) {
+  std::string out = fmt::format("# {}\n", table.summary);
+  out += is_experiment ? fmt::format("[[step]]\nexperiment = \"{}\"\n", table.name)
+                       : fmt::format("[{}]\n", table.name);
+  for (const Parameter& parameter : table.parameters) {
+    const std::string range = range_text(parameter);
+    out += fmt::format("{} = {}\n    # {}{}{}\n", parameter.name, to_toml(parameter.default_value),
+                       parameter.help, range.empty() ? "" : "; ", range);
+  }
+  return out;
+}
+
+}  // namespace pcmlab

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// A plan file (TOML): what to run, on what, with which settings. Plain values once parsed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "experiments/engine/parameter.h"
+#include "protocol/error.h"
+
+namespace pcmlab {
+
+/// A named table of parameters: a section of the plan, or an experiment.
+struct ParameterTable {
+  std::string name;
+  std::string summary;
+  std::vector<Parameter> parameters;
+};
+
+/// Everything a plan may contain. The sections of the engine are plan_sections(); a program adds
+/// those of what it brings along, such as [mock].
+struct PlanSchema {
+  std::vector<ParameterTable> sections;     ///< [run], [board], ...
+  std::vector<ParameterTable> experiments;  ///< [[step]] with experiment = "name"
+};
+
+/// [run], [board], [network] and [images].
+std::vector<ParameterTable> plan_sections();
+
+struct PlanStep {
+  std::string experiment;
+  ParameterValues values;
+};
+
+struct Plan {
+  std::string text;  ///< the file as it was, comments included
+  std::map<std::string, ParameterValues> sections;
+  std::vector<PlanStep> steps;
+
+  const ParameterValues& section(const std::string& name) const { return sections.at(name); }
+};
+
+/// Errors: BadPlan, naming line, section and key, what would be right, and for a misspelt name the
+/// nearest known one.
+Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema);
+/// Errors: also NotFound, Io.
+Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema);
+
+/// A plan that says nothing but defaults, with every key, unit, range and help as comments.
+std::string describe_as_toml(const ParameterTable& table, bool is_experiment);
+
+}  // namespace pcmlab

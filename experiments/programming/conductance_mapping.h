@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// Weights as conductances of differential pairs, and back. Plain values.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "db/records.h"
+#include "experiments/network/network.h"
+#include "protocol/quantities.h"
+
+namespace pcmlab {
+
+/// One scale a layer: G = |W| * G_max / max|W| on the device of the weight's sign, RESET on the
+/// other (science: Joshi 2020). Devices of weight w: 2 w (plus) and 2 w + 1 (minus).
+class ConductanceMapping {
+ public:
+  ConductanceMapping(const WeightSet& weights, Conductance g_max);
+  /// From what a run has stored.
+  explicit ConductanceMapping(std::vector<db::LayerRow> layers) : layers_(std::move(layers)) {}
+
+  /// Target of every device, uS; 0 = RESET. Length 2 * weights.
+  std::vector<float> targets_uS(const WeightSet& weights) const;
+
+  /// Weights from conductances, (G+ - G-) * max|W| / G_max. \param g_uS by device.
+  std::vector<float> weights(std::span<const float> g_uS) const;
+
+  /// Sum of all conductances of each layer, G+ + G-, uS.
+  std::vector<double> layer_sums_uS(std::span<const float> g_uS) const;
+
+  const std::vector<db::LayerRow>& layers() const { return layers_; }
+
+ private:
+  std::vector<db::LayerRow> layers_;
+};
+
+}  // namespace pcmlab
