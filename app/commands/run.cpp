@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <memory>
+#include <system_error>
+
+#include "app/build_info.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/mock.h"
+#include "app/stop_on_signal.h"
+#include "experiments/engine/engine.h"
+
+namespace pcmlab::app {
+namespace {
+
+struct RunOptions {
+  std::filesystem::path plan;
+  std::filesystem::path plots;
+};
+
+Result<void> make_folder(const std::filesystem::path& folder, const std::string& what) {
+  std::error_code error;
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  if (!error) return {};
+  return fail(
+      ErrorCode::Io,
+      fmt::format("cannot make the folder {} for {}: {}", folder.string(), what, error.message()),
+      "choose a place where you may write");
+}
+
+Result<void> run(const Session& session, const RunOptions& options) {
+  const StopOnSignal signals;
+  // Everything that can be wrong with the plan is found before the database or the board changes.
+  PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema()));
+  PCM_ASSIGN(const auto board, open_mock(plan.section("mock")));
+  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
+  PCM_TRY(make_folder(session.database.parent_path(), "the database"));
+  if (!options.plots.empty()) PCM_TRY(make_folder(options.plots, "plots"));
+  PCM_ASSIGN(db::RunStore store, db::RunStore::open(session.database));
+
+  RunResult result;
+  {
+    ConsoleObserver observer(session.quiet);
+    const Provenance provenance{kVersion, kGitRevision, describe_mock(plan.section("mock"))};
+    result = run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
+  }
+  if (result.run == 0) return result.outcome;
+  // Also after a stop or a failure: what was measured is shown as far as it came.
+  const Result<RunSummary> summary = summarise_run(store, result.run);
+  if (!summary)
+    return result.outcome ? Result<void>(tl::unexpected(summary.error())) : result.outcome;
+  fmt::print("{}", session.json ? summary_json(*summary) : summary_text(*summary));
+  if (!session.json && !session.quiet) fmt::print("\ndatabase  {}\n", session.database.string());
+  PCM_TRY(result.outcome);
+  if (!options.plots.empty()) {
+    const auto file = options.plots / fmt::format("run-{}.png", result.run);
+    PCM_TRY(plot_run(*summary, file));
+    if (!session.json && !session.quiet) fmt::print("plot      {}\n", file.string());
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Session& session) {
+  auto* command = app.add_subcommand("run", "Runs a plan and stores everything in the database");
+  auto options = std::make_shared<RunOptions>();
+  command->add_option("PLAN", options->plan, "plan file (TOML)")->required();
+  command->add_option("--plots", options->plots, "also draw the run's plot into this folder");
+  command->callback([&session, options] { session.end(run(session, *options)); });
+}
+
+}  // namespace pcmlab::app

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/console.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+namespace pcmlab::app {
+namespace {
+
+/// Columns that a UTF-8 text takes.
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+}  // namespace
+
+void print_error(const Error& error) {
+  fmt::print(stderr, "pcmlab: {}\n", error.message);
+  if (!error.advice.empty()) fmt::print(stderr, "  what to do: {}\n", error.advice);
+}
+
+std::string grouped(std::int64_t number) {
+  const std::string digits = fmt::format("{}", std::abs(number));
+  std::string out;
+  if (number < 0) out.push_back('-');
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out.push_back(',');
+    out.push_back(digits[i]);
+  }
+  return out;
+}
+
+std::string duration_text(double t_s) {
+  struct Unit {
+    double seconds;
+    const char* name;
+  };
+  static constexpr Unit kUnits[] = {{365.25 * 86400, "y"}, {86400, "d"}, {3600, "h"}, {60, "min"}};
+  for (const Unit& unit : kUnits) {
+    if (t_s >= 0.9995 * unit.seconds)
+      return fmt::format("{:.3g} {}", t_s / unit.seconds, unit.name);
+  }
+  return fmt::format("{:.3g} s", t_s);
+}
+
+std::string bytes_text(std::int64_t bytes) {
+  const auto size = static_cast<double>(bytes);
+  if (size >= 1e9) return fmt::format("{:.3g} GB", size / 1e9);
+  if (size >= 1e6) return fmt::format("{:.3g} MB", size / 1e6);
+  return fmt::format("{:.3g} kB", size / 1e3);
+}
+
+std::string Table::text() const {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+  }
+  std::string out;
+  for (const auto& row : rows_) {
+    std::string text;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::string padding(widths[c] - width_of(row[c]), ' ');
+      text += (c == 0 ? "" : "   ") + (c == 0 ? row[c] + padding : padding + row[c]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + "\n";
+  }
+  return out;
+}
+
+ConsoleObserver::ConsoleObserver(bool quiet) : quiet_(quiet), terminal_(isatty(2) == 1) {}
+
+ConsoleObserver::~ConsoleObserver() { clear_bar(); }
+
+void ConsoleObserver::clear_bar() {
+  if (!bar_shown_) return;
+  fmt::print(stderr, "\r\033[K");
+  bar_shown_ = false;
+}
+
+void ConsoleObserver::line(const std::string& text) {
+  if (quiet_) return;
+  clear_bar();
+  if (terminal_) {
+    fmt::print(stderr, "{}\n", text);
+  } else {
+    std::tm local{};
+    const std::time_t now = std::time(nullptr);
+    localtime_r(&now, &local);
+    fmt::print(stderr, "{:%Y-%m-%d %H:%M:%S} {}\n", local, text);
+  }
+}
+
+void ConsoleObserver::run_started(db::RowId run, const std::string& name) {
+  line(name.empty() ? fmt::format("run {}", run) : fmt::format("run {}: {}", run, name));
+}
+
+void ConsoleObserver::step_started(std::size_t number, std::size_t count,
+                                   std::string_view experiment) {
+  line(fmt::format("step {} of {}: {}", number, count, experiment));
+  last_progress_ = std::chrono::steady_clock::now();
+}
+
+void ConsoleObserver::step_finished(std::string_view experiment, double wall_s) {
+  line(fmt::format("{} took {}", experiment, duration_text(wall_s)));
+}
+
+void ConsoleObserver::message(const std::string& text) { line(text); }
+
+void ConsoleObserver::progress(const db::ProgressRow& progress) {
+  if (quiet_) return;
+  const auto now = std::chrono::steady_clock::now();
+  const auto wait = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000);
+  if (now - last_progress_ < wait && progress.done < progress.total) return;
+  if (!terminal_ && progress.done >= progress.total) return;  // the message that follows says it
+  last_progress_ = now;
+  const double share =
+      progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total)
+                         : 0.0;
+  const std::string left =
+      progress.eta_s >= 1 ? ", " + duration_text(progress.eta_s) + " left" : "";
+  if (!terminal_) {
+    line(fmt::format("{}: {:.0f} %{}", progress.activity, 100 * share, left));
+    return;
+  }
+  constexpr int kCells = 30;
+  const int full = static_cast<int>(share * kCells);
+  fmt::print(stderr, "\r\033[K[{:=<{}}{: <{}}] {:3.0f} %  {}{}", "", full, "", kCells - full,
+             100 * share, progress.activity, left);
+  (void)std::fflush(stderr);
+  bar_shown_ = true;
+}
+
+}  // namespace pcmlab::app

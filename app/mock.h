@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The mock board for those who have no other: its section of a plan, and a Board over loopback.
+#pragma once
+
+#include <memory>
+
+#include "driver/board.h"
+#include "experiments/engine/plan.h"
+#include "protocol/error.h"
+
+namespace pcmlab::app {
+
+/// [mock]: serial, seed, array, threads, and every parameter of the PCM model.
+ParameterTable mock_section();
+
+/// A mock chip on a mock board behind a loopback; it lives as long as the Board.
+Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock);
+
+/// For provenance and lists.
+std::string describe_mock(const ParameterValues& mock);
+
+}  // namespace pcmlab::app
