@@ -33,24 +33,28 @@ class Quantity {
 
 class Conductance : public Quantity<Conductance> {
  public:
+  constexpr Conductance() = default;
   static constexpr Conductance from_uS(double g_uS) { return make(g_uS); }
   constexpr double uS() const { return base_; }
 };
 
 class Current : public Quantity<Current> {
  public:
+  constexpr Current() = default;
   static constexpr Current from_uA(double i_uA) { return make(i_uA); }
   constexpr double uA() const { return base_; }
 };
 
 class Voltage : public Quantity<Voltage> {
  public:
+  constexpr Voltage() = default;
   static constexpr Voltage from_mV(double v_mV) { return make(v_mV); }
   constexpr double mV() const { return base_; }
 };
 
 class Temperature : public Quantity<Temperature> {
  public:
+  constexpr Temperature() = default;
   static constexpr Temperature from_K(double t_K) { return make(t_K); }
   constexpr double K() const { return base_; }
 };
