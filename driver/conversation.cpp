@@ -116,7 +116,7 @@ Result<void> Conversation::advance(const Work& work, Outcome& outcome) {
 
 Result<void> Conversation::send(const Work& work, std::size_t k) {
   Slot& slot = this->slot(k);
-  const bool board_was_idle = oldest_waiting() == sent_ || slot.attempts > 0;
+  const bool board_was_idle = !anything_waits() || slot.attempts > 0;
   slot.sequence = next_sequence_++;
   slot.waiting = true;
   ++slot.attempts;
@@ -134,11 +134,12 @@ Result<void> Conversation::send(const Work& work, std::size_t k) {
 Result<void> Conversation::receive_one(const Work& work) {
   Result<wire::Frame> frame = next_frame(reply_deadline(work));
   if (!frame) {
-    const std::size_t oldest = oldest_waiting();
     if (frame.error().code != ErrorCode::Timeout) {
-      return tl::unexpected(noted(frame.error().during(work.describe(oldest))));
+      return tl::unexpected(noted(frame.error().during(work.describe(taken_))));
     }
-    return give_up_on(work, oldest, frame.error().message);
+    // The first in order stands for all: if its repetition is answered, that shows what became of
+    // the others; if not, the board is silent.
+    return give_up_on(work, taken_, frame.error().message);
   }
 
   const std::size_t answered = find_waiting(frame->sequence);
@@ -187,14 +188,14 @@ Result<void> Conversation::deliver(const Work& work, Outcome& outcome) {
     }
     PCM_TRY(work.take(taken_, reply));
     ++taken_;
+    // The board cannot be late while nobody listens.
+    last_progress_ = Transport::Clock::now();
   }
   return {};
 }
 
 void Conversation::await_rest(const Work& work) {
-  for (;;) {
-    const std::size_t oldest = oldest_waiting();
-    if (oldest == sent_) return;
+  while (anything_waits()) {
     Result<wire::Frame> frame = next_frame(reply_deadline(work));
     if (!frame) {
       if (frame.error().code != ErrorCode::Timeout) noted(frame.error());
@@ -246,13 +247,11 @@ std::size_t Conversation::find_waiting(std::uint32_t sequence) {
   return sent_;
 }
 
-std::size_t Conversation::oldest_waiting() {
-  std::size_t oldest = sent_;
+bool Conversation::anything_waits() {
   for (std::size_t k = taken_; k < sent_; ++k) {
-    if (!slot(k).waiting) continue;
-    if (oldest == sent_ || is_older(slot(k).sequence, slot(oldest).sequence)) oldest = k;
+    if (slot(k).waiting) return true;
   }
-  return oldest;
+  return false;
 }
 
 Result<wire::Reply> Conversation::ask_any(const wire::Request& request, std::string_view what) {

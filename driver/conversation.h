@@ -113,8 +113,7 @@ class Conversation {
   Slot& slot(std::size_t k) { return slots_[k % slots_.size()]; }
   /// Index of the waiting request with this sequence number, or sent_.
   std::size_t find_waiting(std::uint32_t sequence);
-  /// Index of the request that has waited longest, or sent_ when none waits.
-  std::size_t oldest_waiting();
+  bool anything_waits();
 
   std::unique_ptr<Transport> transport_;
   Milliseconds reply_deadline_;

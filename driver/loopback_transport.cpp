@@ -6,6 +6,11 @@
 
 namespace pcmlab {
 
+void LoopbackCable::unplug() {
+  plugged_ = false;
+  ++times_unplugged_;
+}
+
 void LoopbackCable::replug() {
   plugged_ = true;
   bytes_to_board_ = bytes_to_host_ = sends_ = kNever;
@@ -15,16 +20,18 @@ LoopbackTransport::LoopbackTransport(LoopbackEnd far_end, std::shared_ptr<Loopba
                                      std::string name)
     : far_end_(std::move(far_end)),
       cable_(cable != nullptr ? std::move(cable) : std::make_shared<LoopbackCable>()),
-      name_(std::move(name)) {}
+      name_(std::move(name)),
+      times_unplugged_(cable_->times_unplugged_) {}
 
 Result<void> LoopbackTransport::check_cable() {
-  if (!cable_->plugged() && !gone_) {
+  if (cable_->times_unplugged_ != times_unplugged_ && !gone_) {
     gone_ = true;
     queued_.clear();
     if (far_end_.disconnected) far_end_.disconnected();
   }
   if (!gone_) return {};
-  return fail(ErrorCode::Disconnected, name_ + ": the cable is out", "Plug it in and reopen().");
+  return fail(ErrorCode::Disconnected, name_ + ": the cable was pulled",
+              "Plug it in and reopen().");
 }
 
 void LoopbackTransport::hand_over() {
@@ -70,6 +77,7 @@ Result<void> LoopbackTransport::reopen(Deadline /*deadline*/) {
     if (far_end_.disconnected) far_end_.disconnected();
   }
   gone_ = !cable_->plugged();
+  times_unplugged_ = cable_->times_unplugged_;
   if (gone_)
     return fail(ErrorCode::Disconnected, name_ + ": the cable is still out", "Plug it in.");
   return {};

@@ -29,7 +29,7 @@ struct LoopbackEnd {
 /// The cable of a loopback. A test holds on to it and pulls it; the transport only looks at it.
 class LoopbackCable {
  public:
-  void unplug() { plugged_ = false; }
+  void unplug();
   void replug();
 
   /// Unplugs itself once so many more bytes have reached the board; the rest is lost.
@@ -46,6 +46,7 @@ class LoopbackCable {
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
   bool plugged_ = true;
+  std::uint64_t times_unplugged_ = 0;
   std::uint64_t bytes_to_board_ = kNever;
   std::uint64_t bytes_to_host_ = kNever;
   std::uint64_t sends_ = kNever;
@@ -73,6 +74,7 @@ class LoopbackTransport final : public Transport {
   std::string name_;
   std::vector<std::byte> queued_;
   bool gone_ = false;
+  std::uint64_t times_unplugged_ = 0;  // up to the last reopen()
 };
 
 }  // namespace pcmlab

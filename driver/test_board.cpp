@@ -39,7 +39,7 @@ std::string text(ArrayShape shape) {
   return std::to_string(shape.word_lines) + " x " + std::to_string(shape.bit_lines);
 }
 
-long in_steps(double amplitude_uA) { return std::lround(amplitude_uA / wire::kAmplitudeStep_uA); }
+double in_steps(double amplitude_uA) { return std::round(amplitude_uA / wire::kAmplitudeStep_uA); }
 
 /// The rectangle that walks over exactly these devices in this order, if there is one.
 std::optional<wire::Rectangle> as_rectangle(std::span<const DeviceAddress> addresses) {
@@ -133,7 +133,9 @@ Limits tightened(const Limits& limits, const Limits& wanted) {
 // ---- opening ---------------------------------------------------------------------------------
 
 TestBoard::TestBoard(std::unique_ptr<Transport> transport, const TestBoardSettings& settings)
-    : settings_(settings), conversation_(std::move(transport), settings.reply_deadline) {}
+    : settings_(settings),
+      conversation_(std::move(transport), settings.reply_deadline),
+      chunk_devices_(settings.chunk_devices) {}
 
 Result<std::unique_ptr<TestBoard>> TestBoard::open(std::unique_ptr<Transport> transport,
                                                    const TestBoardSettings& settings) {
@@ -167,7 +169,7 @@ void TestBoard::use(const Limits& limits) {
   conversation_.set_window(
       std::min<std::size_t>(settings_.max_requests_in_flight, limits.max_requests_in_flight));
   const auto most = std::min<std::size_t>(limits.max_devices_per_request, kMostChunkDevices);
-  chunk_devices_ = std::clamp<std::size_t>(settings_.chunk_devices, 1, std::max(most, 1UL));
+  chunk_devices_ = std::clamp<std::size_t>(chunk_devices_, 1, std::max(most, 1UL));
   if (limits.max_pulses_per_device != 0) pulses_sent_.resize(information_.shape.device_count());
 }
 
@@ -280,21 +282,18 @@ Result<void> TestBoard::count_pulses(std::string_view what,
   const std::uint64_t limit = information_.limits.max_pulses_per_device;
   if (limit == 0) return {};
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    const std::uint32_t pulses =
-        amplitudes_10nA.empty() ? each : static_cast<std::uint32_t>(amplitudes_10nA[i] != 0);
+    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
     std::uint32_t& sent = pulses_sent_[information_.shape.linear(addresses[i])];
-    if (std::uint64_t{sent} + pulses > limit) {
-      const std::uint32_t before = sent;
-      uncount_pulses(addresses.first(i),
-                     amplitudes_10nA.empty() ? amplitudes_10nA : amplitudes_10nA.first(i), each);
+    if (std::uint64_t{sent} + each > limit) {
+      const std::uint32_t would_be = sent + each;
+      uncount_pulses(addresses.first(i), amplitudes_10nA, each);
       return fail(ErrorCode::LimitExceeded,
                   std::string(what) + " " + counted(addresses.size(), "device") + ": " +
-                      text(addresses[i]) + " has had " + counted(before, "pulse") +
-                      " and would pass " + "the limit of " + std::to_string(limit) +
-                      "; nothing was sent",
+                      text(addresses[i]) + " would come to " + counted(would_be, "pulse") +
+                      ", the limit is " + std::to_string(limit) + "; nothing was sent",
                   "Leave this device out, or raise the limit of pulses per device.");
     }
-    sent += pulses;
+    sent += each;
   }
   return {};
 }
@@ -303,8 +302,8 @@ void TestBoard::uncount_pulses(std::span<const DeviceAddress> addresses,
                                std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each) {
   if (information_.limits.max_pulses_per_device == 0) return;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    pulses_sent_[information_.shape.linear(addresses[i])] -=
-        amplitudes_10nA.empty() ? each : static_cast<std::uint32_t>(amplitudes_10nA[i] != 0);
+    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
+    pulses_sent_[information_.shape.linear(addresses[i])] -= each;
   }
 }
 
@@ -369,9 +368,9 @@ struct TestBoard::PulseWork {
   std::string settings_text;  ///< for messages: "400 ns"
   std::uint64_t first_batch = 0;
   std::span<const DeviceAddress> addresses;
-  std::span<const std::uint16_t> amplitudes_10nA;  ///< empty: pulses_each apply
-  std::uint32_t pulses_each = 0;
-  Duration device_time{};  ///< at most, a device
+  std::span<const std::uint16_t> amplitudes_10nA;  ///< empty: all devices get pulses
+  std::uint32_t pulses_each = 0;                   ///< of each device that gets any
+  Duration device_time{};                          ///< at most, a device
   std::function<void(ChunkRange range, std::uint64_t batch)> fill_request;
 };
 
@@ -399,6 +398,7 @@ Result<void> TestBoard::program(std::uint64_t first_batch, Duration width,
   work.first_batch = first_batch;
   work.addresses = addresses;
   work.amplitudes_10nA = amplitudes_10nA;
+  work.pulses_each = 1;
   work.device_time = width;
   work.fill_request = [&](ChunkRange range, std::uint64_t batch) {
     auto& request = make<wire::ProgramRequest>(request_);
@@ -491,6 +491,7 @@ Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& si
     const std::uint64_t last = pulses.first_batch + outcome.sent - 1;
     error.message += "; sent and not acknowledged: batch " + std::to_string(first);
     if (last != first) error.message += " to " + std::to_string(last);
+    if (error.code == ErrorCode::Timeout) error.advice.clear();
     if (!error.advice.empty()) error.advice += " ";
     error.advice +=
         "Before any pulse is sent again, ask status() how far the unacknowledged batches came.";

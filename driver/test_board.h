@@ -26,7 +26,7 @@ struct TestBoardSettings {
   std::size_t max_requests_in_flight = 16;
   std::size_t chunk_devices = 8192;
   /// Limits of this host, as for set_limits(); sent to the board and enforced here as well.
-  std::optional<Limits> limits;
+  std::optional<Limits> limits = {};
 };
 
 /// The limits that satisfy both. A field of `wanted` that is zero leaves that of `limits`.
@@ -96,7 +96,8 @@ class TestBoard final : public Board {
                                std::span<const DeviceAddress> addresses) const;
   Result<void> check_width(std::string_view what, Duration width) const;
   Result<void> check_amplitude(std::string_view what, double amplitude_uA) const;
-  /// Counts `pulses[i]` for each address (or `each` when empty), or counts nothing and fails.
+  /// Counts `each` pulses for every address, only those with an amplitude if amplitudes are given;
+  /// on an error nothing is counted.
   Result<void> count_pulses(std::string_view what, std::span<const DeviceAddress> addresses,
                             std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each);
   void uncount_pulses(std::span<const DeviceAddress> addresses,
