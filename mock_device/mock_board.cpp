@@ -27,6 +27,11 @@ std::string text(DeviceAddress address) {
          std::to_string(address.bit_line.index);
 }
 
+template <class... Kinds>
+struct Overloaded : Kinds... {
+  using Kinds::operator()...;
+};
+
 bool is_well_formed_abort(const wire::Frame& frame) {
   return static_cast<wire::MessageType>(frame.type) == wire::MessageType::Abort &&
          frame.flags == 0 && frame.payload.empty();
@@ -111,11 +116,14 @@ void MockBoard::reboot(Duration off) {
 
 wire::Reply MockBoard::execute(const Queued& queued) {
   if (queued.refusal) return *queued.refusal;
-  if (is_well_formed_abort(queued.frame)) return wire::AbortReply{queued.requests_dropped};
   const Result<wire::Request> request = decode_request(queued.frame);
   if (!request) return refused(Refusal::BadPayload, request.error().message);
   now_ += settings_.request_overhead;
-  return std::visit([this](const auto& message) { return answer(message); }, *request);
+  return std::visit(Overloaded{[&](const wire::AbortRequest& /*request*/) -> wire::Reply {
+                                 return wire::AbortReply{queued.requests_dropped};
+                               },
+                               [this](const auto& message) { return answer(message); }},
+                    *request);
 }
 
 void MockBoard::spend(Duration duration) {
@@ -191,21 +199,26 @@ std::optional<RefusalReply> MockBoard::check_temperature() const {
 std::optional<RefusalReply> MockBoard::count_pulses(std::span<const DeviceAddress> addresses,
                                                     std::span<const std::uint16_t> amplitudes_10nA,
                                                     std::uint32_t each) {
-  const ArrayShape shape = chip_.shape();
   const std::uint64_t allowed = pulses_allowed(limits_);
-  const auto pulses = [&](std::size_t i) {
-    return amplitudes_10nA.empty() || amplitudes_10nA[i] != 0 ? each : 0U;
-  };
   for (std::size_t i = 0; i < addresses.size(); ++i) {
-    std::uint32_t& had = pulses_of_device_[shape.linear(addresses[i])];
-    if (std::uint64_t{had} + pulses(i) > allowed) {
-      while (i-- > 0) pulses_of_device_[shape.linear(addresses[i])] -= pulses(i);
-      return refused(Refusal::LimitExceeded,
-                     "a device would have more than " + std::to_string(allowed) + " pulses");
+    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
+    std::uint32_t& had = pulses_of_device_[chip_.shape().linear(addresses[i])];
+    if (std::uint64_t{had} + each > allowed) {
+      uncount_pulses(addresses.first(i), amplitudes_10nA, each);
+      return refused(Refusal::LimitExceeded, text(addresses[i]) + " would have more than " +
+                                                 std::to_string(allowed) + " pulses");
     }
-    had += pulses(i);
+    had += each;
   }
   return std::nullopt;
+}
+
+void MockBoard::uncount_pulses(std::span<const DeviceAddress> addresses,
+                               std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each) {
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
+    pulses_of_device_[chip_.shape().linear(addresses[i])] -= each;
+  }
 }
 
 // ---- answers ---------------------------------------------------------------------------------
@@ -252,8 +265,11 @@ wire::Reply MockBoard::answer(const wire::ProgramRequest& request) {
   const std::uint16_t highest = *std::max_element(amplitudes.begin(), amplitudes.end());
   // The quotient, as the wire decodes it, so that a limit compares equal to itself.
   if (auto refusal = check_pulse(Current::from_uA(highest / 100.0), request.width)) return *refusal;
-  if (auto refusal = check_temperature()) return *refusal;
   if (auto refusal = count_pulses(addresses, amplitudes, 1)) return *refusal;
+  if (auto refusal = check_temperature()) {
+    uncount_pulses(addresses, amplitudes, 1);
+    return *refusal;
+  }
 
   chip_.program(addresses, amplitudes, request.width, chip_time());
   const auto skipped = std::count(amplitudes.begin(), amplitudes.end(), std::uint16_t{0});
@@ -274,8 +290,11 @@ wire::Reply MockBoard::answer(const wire::InitialiseRequest& request) {
     ++pulses_each;
     time_each += chip_.pulse_time(pulse.width);
   }
-  if (auto refusal = check_temperature()) return *refusal;
   if (auto refusal = count_pulses(selected_, {}, pulses_each)) return *refusal;
+  if (auto refusal = check_temperature()) {
+    uncount_pulses(selected_, {}, pulses_each);
+    return *refusal;
+  }
 
   chip_.initialise(selected_, request.sequence, chip_time());
   const auto devices = static_cast<std::uint32_t>(selected_.size());
@@ -333,10 +352,6 @@ wire::Reply MockBoard::answer(const wire::SetLimitsRequest& request) {
     limits_.max_pulses_per_device = asked.max_pulses_per_device;
   }
   return wire::SetLimitsReply{limits_};
-}
-
-wire::Reply MockBoard::answer(const wire::AbortRequest& /*request*/) {
-  return wire::AbortReply{};  // never called: Abort is handled as it arrives
 }
 
 wire::Reply MockBoard::answer(const wire::AdvanceTimeRequest& request) {

@@ -41,7 +41,7 @@ struct MockBoardSettings {
 /// may happen to a queue can happen here: overflow, Abort, a lost connection, a reboot.
 class MockBoard {
  public:
-  /// The first chip position of a board is time zero of its first boot.
+  /// Time zero of the chip is this boot.
   explicit MockBoard(PcmChip chip, MockBoardSettings settings = {});
 
   /// Takes bytes from the host in pieces of any size. Bytes that are no request get no answer.
@@ -94,7 +94,6 @@ class MockBoard {
   wire::Reply answer(const wire::StatusRequest& request);
   wire::Reply answer(const wire::TemperatureRequest& request);
   wire::Reply answer(const wire::SetLimitsRequest& request);
-  wire::Reply answer(const wire::AbortRequest& request);
   wire::Reply answer(const wire::AdvanceTimeRequest& request);
   wire::Reply answer(const wire::ReadReferencesRequest& request);
 
@@ -109,6 +108,8 @@ class MockBoard {
   std::optional<wire::RefusalReply> count_pulses(std::span<const DeviceAddress> addresses,
                                                  std::span<const std::uint16_t> amplitudes_10nA,
                                                  std::uint32_t each);
+  void uncount_pulses(std::span<const DeviceAddress> addresses,
+                      std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each);
 
   /// Lets the chip be busy for so long.
   void spend(Duration duration);
