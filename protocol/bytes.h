@@ -27,10 +27,10 @@ class ByteWriter {
  public:
   explicit ByteWriter(std::vector<std::byte>& out) : out_(out) {}
 
-  void u8(std::uint8_t value) { put(value); }
-  void u16(std::uint16_t value) { put(value); }
-  void u32(std::uint32_t value) { put(value); }
-  void u64(std::uint64_t value) { put(value); }
+  void u8(std::uint8_t value) { put(&value, sizeof value); }
+  void u16(std::uint16_t value) { put(&value, sizeof value); }
+  void u32(std::uint32_t value) { put(&value, sizeof value); }
+  void u64(std::uint64_t value) { put(&value, sizeof value); }
   void zeros(std::size_t count) { out_.resize(out_.size() + count); }
 
   /// The elements as they lie in memory; T must be laid out as on the wire, without padding.
@@ -45,14 +45,19 @@ class ByteWriter {
   void text(std::string_view text) {
     text = text.substr(0, 0xFFFF);
     u16(static_cast<std::uint16_t>(text.size()));
-    array(std::span<const char>(text));
+    characters(text);
   }
 
+  /// The bytes alone.
+  void characters(std::string_view text) { put(text.data(), text.size()); }
+
  private:
-  template <std::unsigned_integral T>
-  void put(T value) {
-    const auto bytes = std::as_bytes(std::span<const T>(&value, 1));
-    out_.insert(out_.end(), bytes.data(), bytes.data() + bytes.size());
+  void put(const void* from, std::size_t size) {
+    if (size != 0) {
+      const std::size_t at = out_.size();
+      out_.resize(at + size);
+      std::memcpy(out_.data() + at, from, size);
+    }
   }
 
   std::vector<std::byte>& out_;

@@ -39,25 +39,44 @@ enum class ErrorCode {
 
 constexpr std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::Timeout: return "timeout";
-    case ErrorCode::Disconnected: return "disconnected";
-    case ErrorCode::BadFrame: return "bad frame";
-    case ErrorCode::Refused: return "refused";
-    case ErrorCode::LimitExceeded: return "limit exceeded";
-    case ErrorCode::Unsupported: return "unsupported";
-    case ErrorCode::Incompatible: return "incompatible";
-    case ErrorCode::NotFound: return "not found";
-    case ErrorCode::BadPlan: return "bad plan";
-    case ErrorCode::BadFile: return "bad file";
-    case ErrorCode::BadNetwork: return "bad network";
-    case ErrorCode::DoesNotFit: return "does not fit";
-    case ErrorCode::Database: return "database";
-    case ErrorCode::DatabaseNewer: return "database is newer";
-    case ErrorCode::DiskFull: return "disk full";
-    case ErrorCode::Io: return "input/output";
-    case ErrorCode::Busy: return "busy";
-    case ErrorCode::Stopped: return "stopped";
-    case ErrorCode::Internal: return "internal";
+    case ErrorCode::Timeout:
+      return "timeout";
+    case ErrorCode::Disconnected:
+      return "disconnected";
+    case ErrorCode::BadFrame:
+      return "bad frame";
+    case ErrorCode::Refused:
+      return "refused";
+    case ErrorCode::LimitExceeded:
+      return "limit exceeded";
+    case ErrorCode::Unsupported:
+      return "unsupported";
+    case ErrorCode::Incompatible:
+      return "incompatible";
+    case ErrorCode::NotFound:
+      return "not found";
+    case ErrorCode::BadPlan:
+      return "bad plan";
+    case ErrorCode::BadFile:
+      return "bad file";
+    case ErrorCode::BadNetwork:
+      return "bad network";
+    case ErrorCode::DoesNotFit:
+      return "does not fit";
+    case ErrorCode::Database:
+      return "database";
+    case ErrorCode::DatabaseNewer:
+      return "database is newer";
+    case ErrorCode::DiskFull:
+      return "disk full";
+    case ErrorCode::Io:
+      return "input/output";
+    case ErrorCode::Busy:
+      return "busy";
+    case ErrorCode::Stopped:
+      return "stopped";
+    case ErrorCode::Internal:
+      return "internal";
   }
   return "unknown";
 }
@@ -97,9 +116,9 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message, std::stri
 /// `PCM_ASSIGN(auto x, f())`: x is f()'s value; on an error returns it from the enclosing function.
 #define PCM_ASSIGN(declaration, ...) \
   PCM_ASSIGN_(PCM_JOIN(pcm_result_, __COUNTER__), declaration, __VA_ARGS__)
-#define PCM_ASSIGN_(result, declaration, ...)                            \
-  auto result = (__VA_ARGS__);                                           \
-  if (!result) {                                                         \
-    return tl::unexpected<::pcmlab::Error>(std::move(result).error());   \
-  }                                                                      \
+#define PCM_ASSIGN_(result, declaration, ...)                          \
+  auto result = (__VA_ARGS__);                                         \
+  if (!result) {                                                       \
+    return tl::unexpected<::pcmlab::Error>(std::move(result).error()); \
+  }                                                                    \
   declaration = std::move(result).value()

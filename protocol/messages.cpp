@@ -2,6 +2,7 @@
 #include "protocol/messages.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
@@ -38,7 +39,7 @@ Field to_field(double steps) {
   if (steps >= static_cast<double>(kMax)) {
     return kMax;
   }
-  return static_cast<Field>(steps + 0.5);
+  return static_cast<Field>(std::llround(steps));
 }
 
 void write(ByteWriter& out, Current current) {
@@ -470,7 +471,7 @@ void encode_frame(const Message& message, std::uint8_t type, std::uint16_t flags
     out.reserve(std::max(needed, 2 * out.capacity()));
   }
   ByteWriter writer(out);
-  writer.array(std::span<const char>(kMagic));
+  writer.characters({kMagic.data(), kMagic.size()});
   writer.u8(kProtocolVersion);
   writer.u8(type);
   writer.u16(flags);

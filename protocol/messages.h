@@ -147,10 +147,9 @@ struct ReadReferencesRequest {
   bool operator==(const ReadReferencesRequest&) const = default;
 };
 
-using Request =
-    std::variant<HelloRequest, InformationRequest, ReadRequest, ProgramRequest, InitialiseRequest,
-                 StatusRequest, TemperatureRequest, SetLimitsRequest, AbortRequest,
-                 AdvanceTimeRequest, ReadReferencesRequest>;
+using Request = std::variant<HelloRequest, InformationRequest, ReadRequest, ProgramRequest,
+                             InitialiseRequest, StatusRequest, TemperatureRequest, SetLimitsRequest,
+                             AbortRequest, AdvanceTimeRequest, ReadReferencesRequest>;
 
 // ---- replies ---------------------------------------------------------------------------------
 

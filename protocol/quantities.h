@@ -14,7 +14,10 @@ namespace pcmlab {
 template <class Derived>
 class Quantity {
  public:
-  constexpr auto operator<=>(const Quantity&) const = default;
+  constexpr bool operator==(const Quantity&) const = default;
+  constexpr std::partial_ordering operator<=>(const Quantity& other) const {
+    return base_ <=> other.base_;
+  }
   friend constexpr Derived operator+(Derived a, Derived b) { return make(a.base_ + b.base_); }
   friend constexpr Derived operator-(Derived a, Derived b) { return make(a.base_ - b.base_); }
   friend constexpr Derived operator*(Derived a, double factor) { return make(a.base_ * factor); }

@@ -79,7 +79,7 @@ TEST(ByteReader, KeepsTheFirstProblem) {
 TEST(ByteReader, DoesNotBelieveACountThatTheBytesDoNotJustify) {
   const auto bytes = from_hex("aabbccdd ee");
   ByteReader reader(bytes);
-  EXPECT_THAT(reader.array<std::uint16_t>(0xFFFFFFFFFFFFFFFF), IsEmpty());
+  EXPECT_THAT(reader.array<std::uint16_t>(0xFFFFFFFF), IsEmpty());
   EXPECT_FALSE(reader.ok());
   ByteReader other(bytes);
   EXPECT_THAT(other.array<std::uint16_t>(2), ElementsAre(0xBBAA, 0xDDCC));

@@ -119,7 +119,7 @@ TEST(Messages, ARefusalOfAnUnknownRequestCanBeSentAndRead) {
 TEST(Messages, OfAWholeArrayFitIntoOneFrame) {
   RandomMessages random(104);
   ReadReply sweep;
-  sweep.code_sums.resize(512 * 2048);
+  sweep.code_sums.resize(std::size_t{512} * 2048);
   for (std::uint16_t& sum : sweep.code_sums) {
     sum = static_cast<std::uint16_t>(random.number(0, 0xFFFF));
   }
@@ -344,7 +344,8 @@ TEST(StatusReply, HasAtMost64RecordsThatAreConsistent) {
             "accepted");
   EXPECT_THAT(why_not_reply(MessageType::Status, head + "01000000" + std::string(kTwoOfOneDone)),
               HasSubstr("more devices"));
-  EXPECT_THAT(why_not_reply(MessageType::Status, head + "41000000" + std::string(65 * 40, '0')),
+  EXPECT_THAT(why_not_reply(MessageType::Status,
+                            head + "41000000" + std::string(std::size_t{65} * 40, '0')),
               HasSubstr("64"));
   EXPECT_THAT(why_not_reply(MessageType::Status, head + "ffffffff"), HasSubstr("64"));
 }

@@ -87,8 +87,11 @@ void damage(RandomMessages& random, std::vector<std::byte>& bytes) {
 
 std::size_t occurrences(std::span<const std::byte> in, std::span<const std::byte> what) {
   std::size_t count = 0;
-  for (auto found = std::ranges::search(in, what); !found.empty();
-       found = std::ranges::search(found.end(), in.end(), what.begin(), what.end())) {
+  const auto next_after = [&](auto place) {
+    return std::search(place, in.end(), what.begin(), what.end());
+  };
+  for (auto found = next_after(in.begin()); found != in.end();
+       found = next_after(found + static_cast<std::ptrdiff_t>(what.size()))) {
     ++count;
   }
   return count;
@@ -123,7 +126,8 @@ TEST(DamagedFrames, AreNeverDeliveredAndNeverHideTheGoodOnesBehindThem) {
                               .bytes());
     }
     std::vector<std::vector<std::byte>> expected(survivors, original);
-    expected.insert(expected.end(), 2, good);
+    expected.push_back(good);
+    expected.push_back(good);
     ASSERT_EQ(delivered, expected)
         << "frame " << i << ": " << to_hex(original) << "\nbecame " << to_hex(stream);
   }
