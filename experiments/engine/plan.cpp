@@ -48,7 +48,8 @@ Result<void> check_number(const Parameter& parameter, double value, const std::s
 tl::unexpected<Error> wrong_type(const Parameter& parameter, const std::string& where) {
   return fail(
       ErrorCode::BadPlan,
-      fmt::format("{}: {} must be a {}", where, parameter.name, type_name(parameter)),
+      fmt::format("{}: {} must be {} {}", where, parameter.name,
+                  type_name(parameter).starts_with('i') ? "an" : "a", type_name(parameter)),
       fmt::format("write for example {} = {}", parameter.name, to_toml(parameter.default_value)));
 }
 

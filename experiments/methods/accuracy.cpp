@@ -141,11 +141,10 @@ const ExperimentInfo accuracy_info{
               "arithmetic of the inference; auto: bfloat16 where the CPU has it",
               {"auto", "float32", "bfloat16"}),
          integer("batch_images", "images", 200, 1, 10000, "images in one pass"),
-         text(
-             "gdc_reference", "verify",
-             "what GDC takes as no drift: the verify reads of programming, the first sweep, or the "
-             "targets",
-             {std::string(kVerify), std::string(kFirstSweep), std::string(kTargets)}),
+         text("gdc_reference", "first-sweep",
+              "what GDC takes as no drift: the first sweep, the verify reads of programming, or "
+              "the targets",
+              {std::string(kFirstSweep), std::string(kVerify), std::string(kTargets)}),
      }},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Accuracy>(values);

@@ -30,6 +30,8 @@ ProgramSettings settings_from(const ParameterValues& values) {
   settings.read.samples = static_cast<std::uint8_t>(values.integer("verify_samples"));
   settings.read.read_voltage = Voltage::from_mV(values.real("read_voltage_mV"));
   settings.verify_delay = from_seconds(values.real("verify_delay_s"));
+  settings.aim_age = from_seconds(values.real("aim_age_s"));
+  settings.aim_drift_exponent = values.real("aim_drift_exponent");
   settings.block_devices = static_cast<std::size_t>(values.integer("block_devices"));
   return settings;
 }
@@ -132,6 +134,10 @@ const ExperimentInfo program_info{
          real("verify_delay_s", "s", 10, 0, 3600,
               "at least so long after the pulses is verified [E]; shorter saves chip time, but the "
               "devices drift further by the first sweep"),
+         real("aim_age_s", "s", 400, 0, 1e9,
+              "age at which a device is to hold its target: it is verified against the target plus "
+              "the drift expected until then; 0 = the target itself, as in the paper [E]"),
+         real("aim_drift_exponent", "", 0.05, 0, 0.2, "drift expected for that [P, C]"),
          real("gain_uA_per_uS", "uA/uS", 1.5, 0.01, 100,
               "change of amplitude for each uS above the target [E]"),
          real("start_amplitude_uA", "uA", 80, 0, 650, "amplitude before the first change [E]"),

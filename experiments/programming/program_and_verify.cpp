@@ -156,10 +156,10 @@ Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Devices& dev
 Result<void> ProgramAndVerify::program_block(Devices active) {
   for (iteration_ = 1; iteration_ <= settings_.max_iterations && !active.empty(); ++iteration_) {
     PCM_TRY(clock_.sleep_until(last_pulse_ + settings_.verify_delay, stop_));
-    PCM_ASSIGN(const std::vector<std::uint16_t> code_sums, verify(active));
+    PCM_ASSIGN(const VerifyPass pass, verify(active));
     outcome_.summary.iterations = std::max(outcome_.summary.iterations, iteration_);
     const std::size_t before = active.size();
-    active = decide(active, code_sums);
+    active = decide(active, pass);
     decided_ += static_cast<std::int64_t>(before - active.size());
     PCM_TRY((*progress_)(iteration_, decided_, outcome_.summary.nonzero_targets));
     if (!active.empty()) PCM_TRY(pulse(active));
@@ -167,34 +167,45 @@ Result<void> ProgramAndVerify::program_block(Devices active) {
   return {};
 }
 
-Result<std::vector<std::uint16_t>> ProgramAndVerify::verify(const Devices& devices) {
-  std::vector<std::uint16_t> code_sums;
-  code_sums.reserve(devices.size());
+Result<ProgramAndVerify::VerifyPass> ProgramAndVerify::verify(const Devices& devices) {
+  VerifyPass pass;
+  pass.code_sums.reserve(devices.size());
   std::vector<db::BatchVerify> reads;
   PCM_TRY(board_.read(addresses_of(devices), settings_.read, [&](const ReadChunk& chunk) {
-    code_sums.insert(code_sums.end(), chunk.code_sums.begin(), chunk.code_sums.end());
+    pass.read_at.push_back(chunk.first);
+    pass.code_sums.insert(pass.code_sums.end(), chunk.code_sums.begin(), chunk.code_sums.end());
     reads.push_back({pass_first_batch_ + reads.size(),
                      stamp(chunk.first, chunk.last),
                      {chunk.code_sums.begin(), chunk.code_sums.end()}});
     return check_stop();
   }));
   PCM_TRY(store_.add_verify(programming_, reads));
-  return code_sums;
+  return pass;
+}
+
+/// How many times its later conductance a device must read when verified at this age.
+double ProgramAndVerify::drift_until_aim(Duration age) const {
+  if (settings_.aim_age <= age || age <= Duration(0)) return 1;
+  return std::pow(seconds(settings_.aim_age) / seconds(age), settings_.aim_drift_exponent);
 }
 
 /// Compares what was read with the targets. \return the devices that go on, with new amplitudes.
-ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices,
-                                                   const std::vector<std::uint16_t>& code_sums) {
+ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices, const VerifyPass& pass) {
   auto& result = outcome_.devices;
   const double low_uA = settings_.min_amplitude.uA();
   const double high_uA = settings_.max_amplitude.uA();
   Devices going_on;
+  double lead = 1;  // of the conductance now over the one aimed at; the same within a chunk
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::uint32_t d = devices[i];
-    const double g_uS = calibration_.conductance_uS(code_sums[i], settings_.read.samples);
-    const double excess_uS = g_uS - static_cast<double>(placement_->targets_uS[d]);
+    const double g_uS = calibration_.conductance_uS(pass.code_sums[i], settings_.read.samples);
+    if (i % board_.chunk_devices() == 0) {
+      lead = drift_until_aim(pass.read_at[i / board_.chunk_devices()] -
+                             BoardTime(result.last_pulse_ticks_ns[d]));
+    }
+    const double excess_uS = g_uS - lead * static_cast<double>(placement_->targets_uS[d]);
     result.iterations[d] = static_cast<std::uint8_t>(iteration_);
-    result.last_code_sums[d] = code_sums[i];
+    result.last_code_sums[d] = pass.code_sums[i];
     if (std::abs(excess_uS) <= settings_.tolerance_uS) {
       result.verdicts[d] = Verdict::Converged;
       continue;

@@ -31,6 +31,8 @@ struct ProgramSettings {
   int give_up_after = 0;  ///< verifies at an amplitude limit without converging; 0 = never
   ReadSettings read;
   Duration verify_delay{};        ///< at least so long after its pulse is a device read
+  Duration aim_age{};             ///< a device is to hold its target when so old; 0 = when verified
+  double aim_drift_exponent = 0;  ///< expected between the verify and then
   std::size_t block_devices = 0;  ///< programmed to the end before the next; 0 = the whole array
 };
 
@@ -57,11 +59,17 @@ class ProgramAndVerify {
 
  private:
   using Devices = std::vector<std::uint32_t>;
+  /// What a pass read, in the order of its devices.
+  struct VerifyPass {
+    std::vector<std::uint16_t> code_sums;
+    std::vector<BoardTime> read_at;  ///< by chunk: when its reads began
+  };
 
   Result<void> initialise(db::BatchKind kind, const Devices& devices);
   Result<void> program_block(Devices active);
-  Result<std::vector<std::uint16_t>> verify(const Devices& devices);
-  Devices decide(const Devices& devices, const std::vector<std::uint16_t>& code_sums);
+  Result<VerifyPass> verify(const Devices& devices);
+  Devices decide(const Devices& devices, const VerifyPass& pass);
+  double drift_until_aim(Duration age) const;
   Result<void> pulse(const Devices& devices);
   Result<void> write_intended(db::BatchKind kind, Duration width, const Devices& devices);
   Result<void> check_stop() const;

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "experiments/retention/run_summary.h"
+#include "tests/experiments/test_bench.h"
+
+namespace pcmlab {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr const char* kPlan = R"(
+# a day on a small chip
+[run]
+name = "small"
+[[step]]
+experiment = "program"
+[[step]]
+experiment = "retention"
+points = 6
+[[step]]
+experiment = "accuracy"
+precision = "float32"
+)";
+
+Plan plan_of(const std::string& text) {
+  return parse_plan(text, "test.toml", plan_schema({})).value();
+}
+
+struct Session {
+  RunResult run(const std::string& text, std::stop_token stop = {}) {
+    return run_plan(plan_of(text), inputs, *bench.board, store, observer,
+                    {"1.0", "abc", "the test's mock"}, std::move(stop));
+  }
+
+  TestBench bench;
+  RunInputs inputs = small_inputs();
+  db::RunStore store = db::RunStore::open(":memory:").value();
+  RecordingObserver observer;
+};
+
+TEST(Engine, RunsAPlanFromWeightsToAccuracies) {
+  Session session;
+  const RunResult result = session.run(kPlan);
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_THAT(session.observer.steps, ElementsAre("program", "retention", "accuracy"));
+
+  const auto summary = summarise_run(session.store, result.run);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->run.state, db::RunState::Complete);
+  EXPECT_EQ(summary->run.weights, 170);
+  EXPECT_EQ(summary->run.devices, 340);
+  EXPECT_EQ(summary->run.plan_text, kPlan);
+  EXPECT_EQ(summary->software_percent, 100.0);
+  ASSERT_EQ(summary->sweeps.size(), 6u);
+  EXPECT_EQ(summary->sweeps.front().sweep.scheduled_s, 25);
+  EXPECT_EQ(summary->sweeps.back().sweep.scheduled_s, 86400);
+  double before = 1.0001;
+  for (const SweepFigures& figures : summary->sweeps) {
+    EXPECT_LT(figures.sum_ratio, before) << "conductance only falls";
+    before = figures.sum_ratio;
+    ASSERT_TRUE(figures.none_percent && figures.gdc_percent);
+    EXPECT_GT(*figures.gdc_percent, 80);
+    EXPECT_EQ(figures.sweep.temperature_K, 300);
+  }
+  EXPECT_GE(summary->programming->converged, 165);
+}
+
+TEST(Engine, SweepsBeginWhenTheyAreDue) {
+  Session session;
+  const RunResult result = session.run(kPlan);
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const std::vector<db::SweepRow> sweeps = session.store.sweeps(result.run).value();
+  for (const db::SweepRow& sweep : sweeps) {
+    EXPECT_GE(sweep.after_s, sweep.scheduled_s);
+    EXPECT_LT(sweep.after_s, sweep.scheduled_s + 0.1);
+    EXPECT_LT(sweep.slip_s, 0.1);
+  }
+}
+
+TEST(Engine, AStoppedRunKeepsItsSweepsAndSaysSo) {
+  Session session;
+  std::stop_source stop;
+  session.observer.on_progress = [&](const db::ProgressRow& progress) {
+    if (progress.activity.starts_with("sweep 3")) stop.request_stop();
+  };
+  const RunResult result = session.run(kPlan, stop.get_token());
+  ASSERT_FALSE(result.outcome);
+  EXPECT_EQ(result.outcome.error().code, ErrorCode::Stopped);
+  EXPECT_EQ(session.store.run(result.run)->state, db::RunState::Stopped);
+  EXPECT_EQ(session.store.sweeps(result.run)->size(), 3u);
+  const auto summary = summarise_run(session.store, result.run);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->sweeps.size(), 3u);
+}
+
+TEST(Engine, ALostBoardFailsTheRunAndKeepsWhatWasMeasured) {
+  Session session;
+  session.observer.on_progress = [&](const db::ProgressRow& progress) {
+    if (progress.activity.starts_with("sweep 2")) session.bench.cable->unplug();
+  };
+  const RunResult result = session.run(kPlan);
+  ASSERT_FALSE(result.outcome);
+  EXPECT_EQ(result.outcome.error().code, ErrorCode::Disconnected);
+  EXPECT_THAT(result.outcome.error().message, HasSubstr("step 2 (retention)"));
+  const auto run = session.store.run(result.run);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->state, db::RunState::Failed);
+  EXPECT_THAT(run->error, HasSubstr("cable"));
+  EXPECT_TRUE(session.store.sweep_code_sums(session.store.sweeps(result.run)->front().id));
+}
+
+TEST(Engine, SaysWhichStepIsMissing) {
+  Session session;
+  const RunResult early = session.run("[[step]]\nexperiment = \"retention\"\n");
+  ASSERT_FALSE(early.outcome);
+  EXPECT_THAT(early.outcome.error().advice, HasSubstr("experiment = \"program\""));
+  const RunResult unread =
+      session.run("[[step]]\nexperiment = \"program\"\n[[step]]\nexperiment = \"accuracy\"\n");
+  ASSERT_FALSE(unread.outcome);
+  EXPECT_THAT(unread.outcome.error().advice, HasSubstr("experiment = \"retention\""));
+}
+
+TEST(Engine, RefusesANetworkLargerThanTheArray) {
+  const auto inputs = load_inputs(plan_of(kPlan), ArrayShape{256, 2048});
+  ASSERT_FALSE(inputs);
+  EXPECT_EQ(inputs.error().code, ErrorCode::DoesNotFit);
+  EXPECT_THAT(inputs.error().message, HasSubstr("723444 devices"));
+}
+
+TEST(Engine, NamesAMissingNetworkFile) {
+  const auto inputs = load_inputs(
+      plan_of("[network]\nfile = \"/nowhere/net.onnx\"\n[[step]]\nexperiment = \"program\"\n"),
+      ArrayShape{512, 2048});
+  ASSERT_FALSE(inputs);
+  EXPECT_EQ(inputs.error().code, ErrorCode::NotFound);
+  EXPECT_THAT(inputs.error().message, HasSubstr("/nowhere/net.onnx"));
+}
+
+TEST(Engine, PredictsMoreTimeAndBytesForMoreSweeps) {
+  Session session;
+  const auto few = predict(plan_of(kPlan), session.inputs, session.bench.board->information());
+  std::string text = kPlan;
+  text.replace(text.find("points = 6"), 10, "points = 60");
+  const auto many = predict(plan_of(text), session.inputs, session.bench.board->information());
+  ASSERT_EQ(few.size(), 3u);
+  EXPECT_NEAR(static_cast<double>(many[1].bytes) / static_cast<double>(few[1].bytes), 10, 0.01);
+  EXPECT_NEAR(many[1].chip_busy_s / few[1].chip_busy_s, 10, 0.01);
+  EXPECT_GT(few[0].pulses, 340);
+}
+
+TEST(Engine, TwoRunsOfOnePlanOnTwoChipsOfOneSeedAgree) {
+  Session first, second;
+  const RunResult a = first.run(kPlan), b = second.run(kPlan);
+  ASSERT_TRUE(a.outcome && b.outcome);
+  const auto sweeps_a = first.store.sweeps(a.run).value(),
+             sweeps_b = second.store.sweeps(b.run).value();
+  for (std::size_t s = 0; s < sweeps_a.size(); ++s) {
+    EXPECT_EQ(first.store.sweep_code_sums(sweeps_a[s].id).value(),
+              second.store.sweep_code_sums(sweeps_b[s].id).value());
+  }
+}
+
+}  // namespace
+}  // namespace pcmlab

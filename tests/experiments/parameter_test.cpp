@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/engine/parameter.h"
+
+#include <gtest/gtest.h>
+
+namespace pcmlab {
+namespace {
+
+TEST(NearestName, FindsAMisspeltName) {
+  const std::vector<std::string> known{"tolerance_uS", "max_iterations", "pulse_width_ns"};
+  EXPECT_EQ(nearest_name("tolerence_uS", known), "tolerance_uS");
+  EXPECT_EQ(nearest_name("max_iteration", known), "max_iterations");
+  EXPECT_EQ(nearest_name("pulse_width_us", known), "pulse_width_ns");
+}
+
+TEST(NearestName, SaysNothingWhenNothingIsNear) {
+  const std::vector<std::string> known{"tolerance_uS"};
+  EXPECT_EQ(nearest_name("zz", known), "");
+}
+
+TEST(ParameterValues, BeginWithTheDefaults) {
+  const std::vector<Parameter> table{real("a_s", "s", 1.5, 0, 9, ""), integer("n", "", 7, 0, 9, ""),
+                                     boolean("b", true, ""), text("t", "x", ""),
+                                     reals("l_uA", "uA", {1, 2}, 0, 9, "")};
+  const ParameterValues values(table);
+  EXPECT_EQ(values.real("a_s"), 1.5);
+  EXPECT_EQ(values.integer("n"), 7);
+  EXPECT_TRUE(values.boolean("b"));
+  EXPECT_EQ(values.text("t"), "x");
+  EXPECT_EQ(values.reals("l_uA"), (std::vector<double>{1, 2}));
+  EXPECT_EQ(values.to_json(), R"({"a_s":1.5,"b":true,"l_uA":[1.0,2.0],"n":7,"t":"x"})");
+}
+
+TEST(Parameter, DescribesItsRangeWithItsUnit) {
+  EXPECT_EQ(range_text(real("a_s", "s", 1, 0, 9, "")), "0 .. 9 s");
+  EXPECT_EQ(range_text(text("t", "x", "", {"x", "y"})), "x | y");
+  EXPECT_EQ(range_text(boolean("b", true, "")), "");
+}
+
+}  // namespace
+}  // namespace pcmlab

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/programming/program_and_verify.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "experiments/programming/placement.h"
+#include "tests/experiments/test_bench.h"
+
+namespace pcmlab {
+namespace {
+
+using db::Verdict;
+
+/// The paper's constants.
+ProgramSettings settings() {
+  ProgramSettings s;
+  s.reset_amplitude = Current::from_uA(450);
+  s.reset_width = Duration(50);
+  for (const double amplitude_uA : {160, 140, 120, 100, 80, 60}) {
+    s.staircase.push_back(Current::from_uA(amplitude_uA));
+  }
+  s.staircase_width = Duration(1000);
+  s.tolerance_uS = 0.25;
+  s.gain_uA_per_uS = 1.5;
+  s.start_amplitude = s.min_amplitude = Current::from_uA(80);
+  s.max_amplitude = Current::from_uA(400);
+  s.pulse_width = Duration(400);
+  s.max_iterations = 55;
+  s.give_up_after = 10;
+  s.verify_delay = std::chrono::seconds(10);
+  return s;
+}
+
+/// One programming of `targets_uS` on a fresh mock chip.
+struct Programming {
+  explicit Programming(std::vector<float> targets_uS,
+                       const mock::PcmParameters& parameters = TestBench::good_devices())
+      : bench(parameters), run(*bench.board) {
+    placement.shape = bench.board->information().shape;
+    placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
+    placement.targets_uS = std::move(targets_uS);
+    EXPECT_TRUE(run.store.set_placement(run.run, placement));
+    db::ProgrammingStart start;
+    start.run = run.run;
+    start.step = run.step;
+    start.gain_uS_per_code = 0.2;
+    id = run.store.begin_programming(start).value();
+  }
+
+  Result<ProgramOutcome> go(
+      const ProgramSettings& s, std::stop_token stop = {},
+      ProgramProgress progress = [](int, std::int64_t, std::int64_t) { return Result<void>(); }) {
+    const auto clock = make_clock(*bench.board);
+    ProgramAndVerify loop(*bench.board, *clock, run.store, id, s, Calibration{}, std::move(stop));
+    return loop.run(placement, progress);
+  }
+
+  TestBench bench;
+  TestRun run;
+  db::Placement placement;
+  db::RowId id = 0;
+};
+
+/// Pairs with targets spread over the range.
+std::vector<float> spread_targets(std::size_t pairs) {
+  std::vector<float> targets(2 * pairs, 0.0f);
+  for (std::size_t i = 0; i < pairs; ++i) {
+    targets[2 * i] = 1.0f + 24.0f * static_cast<float>(i) / static_cast<float>(pairs);
+  }
+  return targets;
+}
+
+TEST(ProgramAndVerify, BringsDevicesToTheirTargets) {
+  Programming programming(spread_targets(400));
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->summary.nonzero_targets, 400);
+  EXPECT_GE(outcome->summary.converged, 396);
+  for (std::size_t d = 0; d < 800; ++d) {
+    if (outcome->devices.verdicts[d] != Verdict::Converged) continue;
+    const double g_uS = 0.2 * outcome->devices.last_code_sums[d] / 5;
+    EXPECT_NEAR(g_uS, static_cast<double>(programming.placement.targets_uS[d]), 0.2501) << d;
+  }
+}
+
+TEST(ProgramAndVerify, GivesZeroTargetsOneResetAndNoVerify) {
+  Programming programming(spread_targets(20));
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  for (std::size_t d = 1; d < 40; d += 2) {
+    EXPECT_EQ(outcome->devices.verdicts[d], Verdict::Reset);
+    EXPECT_EQ(outcome->devices.pulses[d], 1);
+    EXPECT_EQ(outcome->devices.iterations[d], 0);
+    EXPECT_EQ(programming.bench.mock->chip().pulses_of(programming.placement.addresses[d]), 1u);
+  }
+}
+
+TEST(ProgramAndVerify, CountsEveryPulseThatTheChipGot) {
+  Programming programming(spread_targets(200));
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  std::int64_t sum = 0;
+  for (std::size_t d = 0; d < 400; ++d) {
+    const auto chip = programming.bench.mock->chip().pulses_of(programming.placement.addresses[d]);
+    EXPECT_EQ(outcome->devices.pulses[d], chip) << d;
+    sum += chip;
+  }
+  EXPECT_EQ(outcome->summary.pulses, sum);
+  EXPECT_EQ(static_cast<std::int64_t>(programming.bench.mock->pulses_executed()), sum);
+}
+
+TEST(ProgramAndVerify, GivesUpOnAStuckDeviceAndFinishesTheOthers) {
+  mock::PcmParameters parameters = TestBench::good_devices();
+  parameters.stuck_low_fraction = 0.05;
+  Programming programming(spread_targets(400), parameters);
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  std::int64_t stuck = 0;
+  for (std::size_t d = 0; d < 800; d += 2) {
+    const Verdict verdict = outcome->devices.verdicts[d];
+    EXPECT_TRUE(verdict == Verdict::Converged || verdict == Verdict::StuckLow ||
+                verdict == Verdict::MaxIterations)
+        << d;
+    stuck += verdict == Verdict::StuckLow ? 1 : 0;
+  }
+  EXPECT_GT(stuck, 8);
+  EXPECT_LT(stuck, 40);
+  EXPECT_GE(outcome->summary.converged, 355);
+}
+
+TEST(ProgramAndVerify, NamesDevicesThatStayTooHigh) {
+  mock::PcmParameters parameters = TestBench::good_devices();
+  parameters.stuck_high_fraction = 1;
+  Programming programming({5.0f, 0.0f}, parameters);
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->devices.verdicts[0], Verdict::StuckHigh);
+}
+
+TEST(ProgramAndVerify, StopsAtTheLastIteration) {
+  Programming programming(spread_targets(50));
+  ProgramSettings s = settings();
+  s.max_iterations = 3;
+  const auto outcome = programming.go(s);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->summary.iterations, 3);
+  for (std::size_t d = 0; d < 100; d += 2) {
+    EXPECT_NE(outcome->devices.verdicts[d], Verdict::Reset);
+    EXPECT_LE(outcome->devices.iterations[d], 3);
+    // RESET and staircase, then a pulse after each verify but the last.
+    EXPECT_LE(outcome->devices.pulses[d], 7 + 2);
+  }
+}
+
+TEST(ProgramAndVerify, StaysInsideItsAmplitudes) {
+  Programming programming(spread_targets(300));
+  ASSERT_TRUE(programming.go(settings()));
+  const auto batches = programming.run.store.batches(programming.id);
+  ASSERT_TRUE(batches);
+  std::size_t pulses = 0;
+  for (const db::BatchRow& batch : *batches) {
+    for (const std::uint16_t amplitude : batch.amplitudes_10nA) {
+      EXPECT_GE(amplitude, 8000);
+      EXPECT_LE(amplitude, 40000);
+      ++pulses;
+    }
+  }
+  EXPECT_GT(pulses, 300u);
+}
+
+TEST(ProgramAndVerify, WritesDownEveryBatchItsOutcomeAndTheReadAfterIt) {
+  Programming programming(spread_targets(300));
+  const auto outcome = programming.go(settings());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  const auto batches = programming.run.store.batches(programming.id).value();
+  const auto outcomes = programming.run.store.outcomes(programming.id).value();
+  const auto reads = programming.run.store.verify_reads(programming.id).value();
+  ASSERT_EQ(outcomes.size(), batches.size());
+  std::int64_t pulses = 0;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    EXPECT_EQ(outcomes[b].batch, batches[b].batch);
+    pulses += outcomes[b].pulses_executed;
+  }
+  EXPECT_EQ(pulses, outcome->summary.pulses);
+  ASSERT_EQ(reads.size() + 1, batches.size()) << "all but the RESET of zero targets are verified";
+  for (std::size_t r = 0; r < reads.size(); ++r) {
+    EXPECT_EQ(reads[r].batch, batches[r + 1].batch);
+    EXPECT_EQ(reads[r].code_sums.size(), batches[r + 1].devices.size());
+  }
+}
+
+TEST(ProgramAndVerify, VerifiesNoDeviceBeforeTheDelay) {
+  Programming programming(spread_targets(100));
+  ASSERT_TRUE(programming.go(settings()));
+  const auto outcomes = programming.run.store.outcomes(programming.id).value();
+  const auto reads = programming.run.store.verify_reads(programming.id).value();
+  for (std::size_t r = 0; r < reads.size(); ++r) {
+    EXPECT_GE(reads[r].stamp.first_tick_ns - outcomes[r + 1].stamp.last_tick_ns, 10'000'000'000);
+  }
+}
+
+TEST(ProgramAndVerify, AimsAtTheConductanceAtAnAge) {
+  std::vector<float> targets(1600, 0.0f);
+  for (std::size_t d = 0; d < targets.size(); d += 2) targets[d] = 15.0f;
+  for (const bool aim : {false, true}) {
+    Programming programming(targets);
+    ProgramSettings s = settings();
+    s.aim_age = aim ? std::chrono::hours(1) : Duration(0);
+    s.aim_drift_exponent = 0.05;
+    const auto outcome = programming.go(s);
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    const BoardTime end(outcome->summary.end_tick_ns);
+    ASSERT_TRUE(make_clock(*programming.bench.board)->sleep_until(end + std::chrono::hours(1), {}));
+    double sum_uS = 0;
+    std::size_t count = 0;
+    ASSERT_TRUE(programming.bench.board->read(
+        programming.placement.addresses, {}, [&](const ReadChunk& chunk) -> Result<void> {
+          for (std::size_t i = 0; i < chunk.code_sums.size(); ++i) {
+            if (outcome->devices.verdicts[chunk.begin + i] != Verdict::Converged) continue;
+            sum_uS += 0.2 * chunk.code_sums[i] / 5;
+            ++count;
+          }
+          return {};
+        }));
+    const double mean_uS = sum_uS / static_cast<double>(count);
+    if (aim) {
+      EXPECT_NEAR(mean_uS, 15.0, 0.5);
+    } else {
+      EXPECT_LT(mean_uS, 12.0);
+    }
+  }
+}
+
+TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
+  Programming programming(spread_targets(200));
+  ProgramSettings s = settings();
+  s.block_devices = 100;
+  const auto outcome = programming.go(s);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->summary.nonzero_targets, 200);
+  EXPECT_GE(outcome->summary.converged, 196);
+  const auto batches = programming.run.store.batches(programming.id).value();
+  // Once a block's devices are left they do not come back.
+  std::uint32_t highest_block = 0;
+  for (const db::BatchRow& batch : batches) {
+    for (const std::uint32_t device : batch.devices) {
+      EXPECT_GE(device / 100, highest_block);
+      highest_block = std::max(highest_block, device / 100);
+    }
+  }
+  EXPECT_EQ(highest_block, 3u);
+}
+
+TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
+  Programming programming(spread_targets(100));
+  std::stop_source stop;
+  const auto outcome =
+      programming.go(settings(), stop.get_token(), [&](int iteration, std::int64_t, std::int64_t) {
+        if (iteration == 4) stop.request_stop();
+        return Result<void>();
+      });
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::Stopped);
+  const auto batches = programming.run.store.batches(programming.id).value();
+  const auto outcomes = programming.run.store.outcomes(programming.id).value();
+  EXPECT_EQ(batches.size(), outcomes.size()) << "no pulse was sent that is not acknowledged";
+  EXPECT_EQ(batches.back().iteration, 3);
+}
+
+TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
+  for (const std::uint64_t bytes : {20'000u, 45'000u, 60'001u, 80'123u}) {
+    Programming programming(spread_targets(500));
+    programming.bench.cable->unplug_after_bytes_to_board(bytes);
+    const auto outcome = programming.go(settings());
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().code, ErrorCode::Disconnected);
+    std::vector<std::uint32_t> intended(1000, 0);
+    const auto batches = programming.run.store.batches(programming.id).value();
+    for (const db::BatchRow& batch : batches) {
+      const std::uint32_t each = batch.kind == db::BatchKind::Staircase ? 7 : 1;
+      for (const std::uint32_t device : batch.devices) intended[device] += each;
+    }
+    for (std::size_t d = 0; d < intended.size(); ++d) {
+      EXPECT_LE(programming.bench.mock->chip().pulses_of(programming.placement.addresses[d]),
+                intended[d])
+          << d << " after " << bytes;
+    }
+  }
+}
+
+TEST(ProgramAndVerify, NumbersItsBatchesOnFromThoseOfTheBoardsEarlierRuns) {
+  Programming programming(spread_targets(10));
+  ASSERT_TRUE(programming.go(settings()));
+  const std::uint64_t last = programming.run.store.batches(programming.id).value().back().batch;
+  EXPECT_EQ(programming.run.store.next_batch("MOCK0001").value(), last + 1);
+}
+
+TEST(ProgramAndVerify, SameSeedGivesTheSameResult) {
+  Programming first(spread_targets(100)), second(spread_targets(100));
+  const auto a = first.go(settings()), b = second.go(settings());
+  ASSERT_TRUE(a && b);
+  EXPECT_EQ(a->devices.last_code_sums, b->devices.last_code_sums);
+  EXPECT_EQ(a->devices.last_amplitudes_10nA, b->devices.last_amplitudes_10nA);
+  EXPECT_EQ(a->devices.last_pulse_ticks_ns, b->devices.last_pulse_ticks_ns);
+}
+
+}  // namespace
+}  // namespace pcmlab
