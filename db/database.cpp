@@ -64,6 +64,26 @@ ErrorCode code_of(int result) {
   }
 }
 
+/// Why a file could not be opened or made. SQLite's errno is that of its last try, which need not
+/// be the one that mattered.
+std::string advice_for_opening(const std::string& file) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  std::error_code failure;
+  if (!std::filesystem::exists(folder, failure)) {
+    return "There is no folder " + folder.string() + "; make it first.";
+  }
+  if (std::filesystem::is_directory(file, failure)) {
+    return "It is a folder; name a file in it.";
+  }
+  if (std::filesystem::exists(file, failure) && access(file.c_str(), R_OK) != 0) {
+    return "You may not read this file; ask its owner.";
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    return "You may not write in the folder " + folder.string() + "; choose another one.";
+  }
+  return "Check the folder and its disk.";
+}
+
 std::string advice_for(int result, const std::string& file) {
   switch (result & 0xff) {
     case SQLITE_FULL:
@@ -84,7 +104,7 @@ std::string advice_for(int result, const std::string& file) {
     case SQLITE_IOERR:
       return "Check the disk (dmesg) and whether the folder is still mounted.";
     case SQLITE_CANTOPEN:
-      return "Check that the folder exists and that you may write there.";
+      return advice_for_opening(file);
     case SQLITE_PERM:
     case SQLITE_READONLY:
       return "Check the permissions of the file and its folder, or work on a copy.";
@@ -129,13 +149,12 @@ Result<void> connect(Connection& connection, const std::string& name, int flags,
   }
   sqlite3_extended_result_codes(connection.handle, 1);
   sqlite3_busy_timeout(connection.handle, static_cast<int>(busy_timeout.count()));
+  if (connection.read_only) {
+    // A reader must not bring the WAL of a killed writer into the file when it closes.
+    sqlite3_db_config(connection.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
   PCM_TRY(connection.execute(pragmas, "opening"));
   return connection.execute("SELECT count(*) FROM sqlite_schema", "opening");
-}
-
-/// A reader must not bring the WAL of a killed writer into the file when it closes.
-void keep_wal_at_close(sqlite3* handle) {
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
 Result<void> connect_read_only(Connection& connection, std::chrono::milliseconds busy_timeout) {
@@ -153,7 +172,8 @@ Result<void> connect_read_only(Connection& connection, std::chrono::milliseconds
   }
   const bool has_wal = is_nonempty_file(connection.file + "-wal");
   auto again = connect(
-      connection, uri_of(connection.file, has_wal ? "mode=ro&nolock=1" : "mode=ro&immutable=1"),
+      connection,
+      uri_of(connection.file, has_wal ? "mode=ro&vfs=unix-none" : "mode=ro&immutable=1"),
       kFlags | SQLITE_OPEN_URI, busy_timeout,
       "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA locking_mode = EXCLUSIVE");
   return again ? again : opened;
@@ -363,7 +383,6 @@ Result<Database> Database::open(const std::filesystem::path& file, OpenMode mode
                   "Check the path; pcmlab run makes the file.");
     }
     PCM_TRY(connect_read_only(*connection, busy_timeout));
-    keep_wal_at_close(connection->handle);
     return Database(std::move(connection));
   }
   // The size of a page counts only before the first table is made. 16 KiB: a block of 65,536 code
@@ -371,7 +390,8 @@ Result<Database> Database::open(const std::filesystem::path& file, OpenMode mode
   PCM_TRY(connect(*connection, connection->file,
                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, busy_timeout,
                   "PRAGMA page_size = 16384; PRAGMA temp_store = MEMORY;"
-                  "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"));
+                  "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                  "PRAGMA journal_size_limit = 67108864"));
   return Database(std::move(connection));
 }
 

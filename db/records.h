@@ -244,7 +244,7 @@ struct ProgressRow {
   std::int64_t done = 0;
   std::int64_t total = 0;
   double eta_s = 0;
-  std::string heartbeat_utc;  ///< of the last writing; filled when read
+  std::string heartbeat_utc{};  ///< of the last writing; filled when read
 };
 
 }  // namespace pcmlab::db

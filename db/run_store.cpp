@@ -189,6 +189,9 @@ std::uint32_t crc_of(const Blobs&... blobs) {
 
 template <class Number>
 void append(std::vector<Number>& numbers, std::span<const std::byte> blob) {
+  if (blob.empty()) {
+    return;
+  }
   const std::size_t old_size = numbers.size();
   numbers.resize(old_size + blob.size() / sizeof(Number));
   std::memcpy(numbers.data() + old_size, blob.data(),
@@ -1198,11 +1201,11 @@ Result<std::vector<AccuracyRow>> RunStore::accuracies(RowId run) {
 
 Result<NetworkRow> RunStore::network(const std::string& sha256) {
   return read(database_, "reading network " + sha256, [&]() -> Result<NetworkRow> {
-    PCM_ASSIGN(
-        auto select,
-        database_.prepare("SELECT name, onnx, weight_count, device_count FROM network JOIN run"
-                          " ON run.network_sha256 = network.sha256 WHERE sha256 = ?"
-                          " ORDER BY run.id LIMIT 1"));
+    PCM_ASSIGN(auto select,
+               database_.prepare(
+                   "SELECT network.name, onnx, weight_count, device_count FROM network JOIN run"
+                   " ON run.network_sha256 = network.sha256 WHERE sha256 = ?"
+                   " ORDER BY run.id LIMIT 1"));
     PCM_ASSIGN(const bool found, select.bind(sha256).step());
     if (!found) {
       return fail(ErrorCode::NotFound, "there is none of this checksum");

@@ -391,14 +391,24 @@ Result<Identity> identify(Database& database) {
 
 /// Readers see every commit at once and never wait for the writer, nor it for them.
 Result<void> use_wal(Database& database) {
-  PCM_ASSIGN(auto statement, database.prepare("PRAGMA journal_mode = WAL"));
-  PCM_ASSIGN(const bool row, statement.step());
-  const std::string mode = row ? statement.text(0) : "";
-  if (mode != "wal" && mode != "memory") {
-    return fail(ErrorCode::Io, "opening " + database.file() + ": this disk does not do WAL",
-                "Keep the database on a local disk.");
+  // SQLite does not wait here for another process that makes the same database, so this does.
+  constexpr int kTries = 100;
+  constexpr int kPause_ms = 20;
+  for (int attempt = 1;; ++attempt) {
+    PCM_ASSIGN(auto statement, database.prepare("PRAGMA journal_mode = WAL"));
+    const auto row = statement.step();
+    if (!row && row.error().code == ErrorCode::Busy && attempt < kTries) {
+      sqlite3_sleep(kPause_ms);
+      continue;
+    }
+    PCM_TRY(row);
+    const std::string mode = statement.text(0);
+    if (mode != "wal" && mode != "memory") {
+      return fail(ErrorCode::Io, "opening " + database.file() + ": this disk does not do WAL",
+                  "Keep the database on a local disk.");
+    }
+    return {};
   }
-  return {};
 }
 
 }  // namespace
