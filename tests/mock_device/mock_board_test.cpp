@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "protocol/bytes.h"
+#include "protocol/crc32c.h"
 #include "protocol/frame_reader.h"
 #include "protocol/messages.h"
-#include "tests/protocol/raw_frame.h"
 
 namespace pcmlab::mock {
 namespace {
@@ -27,6 +28,24 @@ std::vector<DeviceAddress> devices(std::size_t count) {
 wire::ProgramRequest program(std::uint64_t batch, std::size_t count,
                              std::uint16_t amplitude_10nA = 10000) {
   return {batch, kWidth, devices(count), std::vector<std::uint16_t>(count, amplitude_10nA)};
+}
+
+/// A frame with right CRCs around whatever is in it.
+std::vector<std::byte> raw_frame(std::uint32_t sequence, std::uint8_t type, std::uint16_t flags,
+                                 const std::vector<std::byte>& payload) {
+  std::vector<std::byte> out;
+  wire::ByteWriter writer(out);
+  writer.array(std::span<const char>(wire::kMagic));
+  writer.u8(wire::kProtocolVersion);
+  writer.u8(type);
+  writer.u16(flags);
+  writer.u32(sequence);
+  writer.u32(static_cast<std::uint32_t>(payload.size()));
+  const std::uint32_t header_crc = wire::crc32c(out);
+  writer.u32(header_crc);
+  writer.array(std::span<const std::byte>(payload));
+  writer.u32(wire::crc32c(payload, header_crc));
+  return out;
 }
 
 class MockBoardTest : public ::testing::Test {
@@ -114,24 +133,23 @@ TEST_F(MockBoardTest, GivesNoAnswerToDamagedFramesNoiseAndReplies) {
 }
 
 TEST_F(MockBoardTest, RefusesTypesThatAreNotInTheListAndMalformedRequests) {
-  const auto refusal_of_frame = [this](testing::RawFrame frame) {
-    frame.sequence = ++sequence;
-    board->receive(frame.bytes());
+  const auto refusal_of_frame = [this](std::uint8_t type, std::uint16_t flags = 0,
+                                       const std::vector<std::byte>& payload = {}) {
+    board->receive(raw_frame(++sequence, type, flags, payload));
     const auto all = replies();
     const auto* refusal = all.empty() ? nullptr : std::get_if<wire::RefusalReply>(&all[0]);
     return refusal == nullptr ? Refusal{} : refusal->reason;
   };
-  EXPECT_EQ(refusal_of_frame({.type = 0x55}), Refusal::UnknownRequest);
-  EXPECT_EQ(refusal_of_frame({.type = 0x00}), Refusal::UnknownRequest);
-  EXPECT_EQ(refusal_of_frame({.type = 0x03}), Refusal::BadPayload);
-  EXPECT_EQ(refusal_of_frame({.type = 0x06, .payload = {std::byte{1}}}), Refusal::BadPayload);
-  EXPECT_EQ(refusal_of_frame({.type = 0x06, .flags = 1}), Refusal::BadPayload);
+  EXPECT_EQ(refusal_of_frame(0x55), Refusal::UnknownRequest);
+  EXPECT_EQ(refusal_of_frame(0x00), Refusal::UnknownRequest);
+  EXPECT_EQ(refusal_of_frame(0x03), Refusal::BadPayload);
+  EXPECT_EQ(refusal_of_frame(0x06, 0, {std::byte{1}}), Refusal::BadPayload);
+  EXPECT_EQ(refusal_of_frame(0x06, 1), Refusal::BadPayload);
 }
 
 TEST_F(MockBoardTest, AMalformedAbortAbortsNothing) {
   send(program(1, 1));
-  board->receive(
-      testing::RawFrame{.type = 0x09, .sequence = ++sequence, .payload = {std::byte{1}}}.bytes());
+  board->receive(raw_frame(++sequence, 0x09, 0, {std::byte{1}}));
   const auto all = replies();
   ASSERT_EQ(all.size(), 2U);
   EXPECT_TRUE(std::holds_alternative<wire::ProgramReply>(all[0]));
