@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/bytes.h"
+#include <algorithm>
+#include <cstring>
+
 #include "protocol/crc32c.h"
 #include "protocol/frame_reader.h"
 #include "protocol/messages.h"
@@ -33,18 +35,20 @@ wire::ProgramRequest program(std::uint64_t batch, std::size_t count,
 /// A frame with right CRCs around whatever is in it.
 std::vector<std::byte> raw_frame(std::uint32_t sequence, std::uint8_t type, std::uint16_t flags,
                                  const std::vector<std::byte>& payload) {
-  std::vector<std::byte> out;
-  wire::ByteWriter writer(out);
-  writer.array(std::span<const char>(wire::kMagic));
-  writer.u8(wire::kProtocolVersion);
-  writer.u8(type);
-  writer.u16(flags);
-  writer.u32(sequence);
-  writer.u32(static_cast<std::uint32_t>(payload.size()));
-  const std::uint32_t header_crc = wire::crc32c(out);
-  writer.u32(header_crc);
-  writer.array(std::span<const std::byte>(payload));
-  writer.u32(wire::crc32c(payload, header_crc));
+  std::vector<std::byte> out(wire::kHeaderBytes + payload.size() + wire::kCrcBytes);
+  const auto put = [&out](std::size_t at, auto value) {
+    std::memcpy(out.data() + at, &value, sizeof value);
+  };
+  put(0, wire::kMagic);
+  put(4, wire::kProtocolVersion);
+  put(5, type);
+  put(6, flags);
+  put(8, sequence);
+  put(12, static_cast<std::uint32_t>(payload.size()));
+  const std::uint32_t header_crc = wire::crc32c(std::span(out).first(16));
+  put(16, header_crc);
+  std::copy(payload.begin(), payload.end(), out.begin() + wire::kHeaderBytes);
+  put(wire::kHeaderBytes + payload.size(), wire::crc32c(payload, header_crc));
   return out;
 }
 
