@@ -69,17 +69,23 @@ TEST_F(Damage, OfASweepIsFoundByItsChecksum) {
 }
 
 TEST_F(Damage, OfEveryOtherBlobIsFoundByItsChecksum) {
-  const std::string flip = " = CAST(x'ffff' || substr(";
-  for (const std::string blob : {"addresses_u32", "targets_uS_f32"}) {
-    damage("UPDATE placement_block SET " + blob + flip + blob +
-           ", 3) AS BLOB) WHERE first_device = 0");
+  const std::string whole = bytes_of_file(file_);
+  const auto change_first_bytes = [&](const std::string& table, const std::string& blob) {
+    write_file(file_, whole);
+    damage(std::string("UPDATE ").append(table).append(" SET ").append(blob).append(
+        std::string(" = CAST(x'ffff' || substr(")
+            .append(blob)
+            .append(", 3) AS BLOB)")
+            .append(" WHERE first_device = 0")));
+  };
+  for (const char* const blob : {"addresses_u32", "targets_uS_f32"}) {
+    change_first_bytes("placement_block", blob);
     EXPECT_EQ(error_of(reader().placement(1)).code, ErrorCode::BadFile) << blob;
   }
-  for (const std::string blob :
+  for (const char* const blob :
        {"verdicts_u8", "iterations_u8", "pulses_u16", "last_amplitude_10nA_u16",
         "last_code_sum_u16", "last_pulse_tick_ns_i64"}) {
-    damage("UPDATE programming_result SET " + blob + flip + blob +
-           ", 3) AS BLOB) WHERE first_device = 0");
+    change_first_bytes("programming_result", blob);
     EXPECT_EQ(error_of(reader().programming_result(1)).code, ErrorCode::BadFile) << blob;
   }
   damage("UPDATE pulse_batch SET amplitudes_10nA_u16 = x'00000000'");
