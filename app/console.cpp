@@ -51,6 +51,12 @@ std::string duration_text(double t_s) {
   return fmt::format("{:.3g} s", t_s);
 }
 
+std::string date_text(const std::string& utc) {
+  constexpr std::size_t kToTheMinute = 16;
+  if (utc.size() < kToTheMinute) return utc;
+  return fmt::format("{} {} UTC", utc.substr(0, 10), utc.substr(11, 5));
+}
+
 std::string bytes_text(std::int64_t bytes) {
   const auto size = static_cast<double>(bytes);
   if (size >= 1e9) return fmt::format("{:.3g} GB", size / 1e9);

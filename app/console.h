@@ -21,6 +21,8 @@ void print_error(const Error& error);
 std::string grouped(std::int64_t number);
 /// 25 as "25 s", 5400 as "1.5 h", 86400 as "1 d".
 std::string duration_text(double t_s);
+/// "2026-11-23T19:59:43.474Z" as "2026-11-23 19:59 UTC".
+std::string date_text(const std::string& utc);
 /// 20971520 as "21 MB".
 std::string bytes_text(std::int64_t bytes);
 

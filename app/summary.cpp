@@ -74,8 +74,8 @@ std::string summary_text(const RunSummary& summary) {
   std::string out = fmt::format("Run {}{}{}: {}\n", run.id, run.name.empty() ? "" : ", ", run.name,
                                 db::to_string(run.state));
   if (!run.error.empty()) out += fmt::format("why          {}\n", run.error);
-  out += fmt::format("started      {}{}{}\n", run.started_utc,
-                     run.ended_utc.empty() ? "" : ", ended ", run.ended_utc);
+  out += fmt::format("started      {}{}{}\n", date_text(run.started_utc),
+                     run.ended_utc.empty() ? "" : ", ended ", date_text(run.ended_utc));
   out += fmt::format("network      {}: {} weights on {} devices\n", run.network_name,
                      grouped(run.weights), grouped(run.devices));
   out += fmt::format("board        {}, firmware {}\n", run.board_description, run.board_firmware);
@@ -163,8 +163,8 @@ Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& fi
   RetentionPlot plot;
   const db::RunRow& run = summary.run;
   plot.title = run.name.empty() ? fmt::format("Run {}", run.id) : run.name;
-  plot.subtitle = fmt::format("run {} · {} · {} · {} UTC", run.id, run.network_name,
-                              run.board_serial, run.started_utc);
+  plot.subtitle = fmt::format("run {} · {} · {} · {}", run.id, run.network_name, run.board_serial,
+                              date_text(run.started_utc));
   plot.software_percent = summary.software_percent;
   AccuracySeries none{"no compensation", {}, {}};
   AccuracySeries gdc{"global drift compensation", {}, {}};

@@ -25,7 +25,7 @@ Result<void> check(const Session& session, const std::filesystem::path& file) {
   PCM_ASSIGN(const auto board, open_mock(plan.section("mock")));
   const BoardInformation& information = board->information();
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, information.shape));
-  const std::vector<Prediction> predictions = predict(plan, inputs, information);
+  PCM_ASSIGN(const std::vector<Prediction> predictions, predict(plan, inputs, information));
   const bool virtual_time = (information.capabilities & wire::kVirtualTime) != 0;
 
   Table table({"step", "chip busy", "chip waits", "wall time", "pulses", "database"});

@@ -35,6 +35,7 @@ Result<void> run(const Session& session, const RunOptions& options) {
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema()));
   PCM_ASSIGN(const auto board, open_mock(plan.section("mock")));
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
+  PCM_TRY(predict(plan, inputs, board->information()));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
   if (!options.plots.empty()) PCM_TRY(make_folder(options.plots, "plots"));
   PCM_ASSIGN(db::RunStore store, db::RunStore::open(session.database));

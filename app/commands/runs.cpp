@@ -35,10 +35,10 @@ Result<void> list_runs(const Session& session) {
     fmt::print("no runs yet in {}\n", session.database.string());
     return {};
   }
-  Table table({"run", "state", "started (UTC)", "board", "network", "name"});
+  Table table({"run", "state", "started", "board", "network", "name"});
   for (const db::RunRow& run : runs) {
-    table.add({std::to_string(run.id), std::string(db::to_string(run.state)), run.started_utc,
-               run.board_serial, run.network_name, run.name});
+    table.add({std::to_string(run.id), std::string(db::to_string(run.state)),
+               date_text(run.started_utc), run.board_serial, run.network_name, run.name});
   }
   fmt::print("{}", table.text());
   return {};

@@ -95,8 +95,8 @@ Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape) {
   return inputs;
 }
 
-std::vector<Prediction> predict(const Plan& plan, const RunInputs& inputs,
-                                const BoardInformation& board) {
+Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& inputs,
+                                        const BoardInformation& board) {
   PlanFacts facts;
   facts.devices = static_cast<std::int64_t>(2 * inputs.weights.values.size());
   facts.nonzero_targets = std::count_if(inputs.weights.values.begin(), inputs.weights.values.end(),
@@ -105,8 +105,14 @@ std::vector<Prediction> predict(const Plan& plan, const RunInputs& inputs,
   facts.limits = board.limits;
   facts.sample_time = board.sample_time;
   std::vector<Prediction> predictions;
-  for (const PlanStep& step : plan.steps) {
-    predictions.push_back(find_experiment(step.experiment)->make(step.values)->predict(facts));
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const PlanStep& step = plan.steps[i];
+    const auto prediction = find_experiment(step.experiment)->make(step.values)->predict(facts);
+    if (!prediction) {
+      return tl::unexpected(
+          prediction.error().during(fmt::format("step {} ({})", i + 1, step.experiment)));
+    }
+    predictions.push_back(*prediction);
   }
   return predictions;
 }

@@ -24,9 +24,10 @@ PlanSchema plan_schema(std::vector<ParameterTable> extra);
 /// when the network needs more devices than `shape` has.
 Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape);
 
-/// What the plan will take, step by step, in the order of its steps.
-std::vector<Prediction> predict(const Plan& plan, const RunInputs& inputs,
-                                const BoardInformation& board);
+/// What the plan will take, in the order of its steps. Errors: BadPlan when a step lacks what an
+/// earlier one should have given.
+Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& inputs,
+                                        const BoardInformation& board);
 
 /// Runs all steps. Whatever happens, the run's row says how it ended, and what was measured stays.
 /// \return the run's id; on an error the run is in the database as failed or stopped.

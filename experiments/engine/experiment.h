@@ -71,7 +71,8 @@ struct PlanFacts {
   std::int64_t images = 0;
   Limits limits;
   Duration sample_time{};
-  /// Filled by the steps before: sweeps in the database when this step begins.
+  // Left by the steps before
+  bool programmed = false;
   std::int64_t sweeps = 0;
 };
 
@@ -86,8 +87,9 @@ struct Prediction {
 class Experiment {
  public:
   virtual ~Experiment() = default;
-  /// Also notes in `facts` what this step leaves to the next.
-  virtual Prediction predict(PlanFacts& facts) const = 0;
+  /// Also notes in `facts` what this step leaves to the next. Errors: BadPlan when the steps before
+  /// do not give what this one needs.
+  virtual Result<Prediction> predict(PlanFacts& facts) const = 0;
   virtual Result<void> run(RunContext& context) = 0;
 };
 

@@ -18,6 +18,11 @@ constexpr std::string_view kFirstSweep = "first-sweep";
 constexpr std::string_view kVerify = "verify";
 constexpr std::string_view kTargets = "targets";
 
+tl::unexpected<Error> no_sweeps() {
+  return fail(ErrorCode::BadPlan, "there is no complete sweep in this run to evaluate",
+              "put a step with experiment = \"retention\" before the accuracy step");
+}
+
 class Accuracy : public Experiment {
  public:
   explicit Accuracy(const ParameterValues& values)
@@ -27,7 +32,8 @@ class Accuracy : public Experiment {
         batch_(static_cast<int>(values.integer("batch_images"))),
         reference_(values.text("gdc_reference")) {}
 
-  Prediction predict(PlanFacts& facts) const override {
+  Result<Prediction> predict(PlanFacts& facts) const override {
+    if (facts.sweeps == 0) return no_sweeps();
     const double per_image_s = precision_ == Precision::Bfloat16 ? 1.1e-4 : 4.6e-4;
     Prediction prediction;
     prediction.host_s =
@@ -95,8 +101,7 @@ Result<void> Accuracy::run(RunContext& context) {
   PCM_ASSIGN(auto sweeps, context.store.sweeps(context.run));
   std::erase_if(sweeps, [](const db::SweepRow& sweep) { return !sweep.complete; });
   if (sweeps.empty()) {
-    return fail(ErrorCode::BadPlan, "there is no complete sweep in this run to evaluate",
-                "put a step with experiment = \"retention\" before the accuracy step");
+    return no_sweeps();
   }
   PCM_ASSIGN(auto layers, context.store.layers(context.run));
   const ConductanceMapping mapping(std::move(layers));

@@ -41,7 +41,7 @@ class Program : public Experiment {
   explicit Program(const ParameterValues& values)
       : settings_(settings_from(values)), g_max_(Conductance::from_uS(values.real("g_max_uS"))) {}
 
-  Prediction predict(PlanFacts& facts) const override {
+  Result<Prediction> predict(PlanFacts& facts) const override {
     // Passes that a device takes part in, and passes in all, as the mock with the paper's settings
     // needs them.
     constexpr double kMeanPasses = 18;
@@ -66,6 +66,7 @@ class Program : public Experiment {
     // Intended pulses (device, amplitude), verify sums, placement and results.
     prediction.bytes = static_cast<std::int64_t>(targets * mean_passes * (4 + 2 + 2)) +
                        facts.devices * (4 + 4 + 4 + 16);
+    facts.programmed = true;
     return prediction;
   }
 

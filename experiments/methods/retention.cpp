@@ -11,6 +11,11 @@
 namespace pcmlab {
 namespace {
 
+tl::unexpected<Error> no_programming() {
+  return fail(ErrorCode::BadPlan, "there is no complete programming in this run to read",
+              "put a step with experiment = \"program\" before the retention step");
+}
+
 class Retention : public Experiment {
  public:
   explicit Retention(const ParameterValues& values) : times_s_(values.reals("times_s")) {
@@ -23,7 +28,8 @@ class Retention : public Experiment {
     settings_.read_voltage = Voltage::from_mV(values.real("read_voltage_mV"));
   }
 
-  Prediction predict(PlanFacts& facts) const override {
+  Result<Prediction> predict(PlanFacts& facts) const override {
+    if (!facts.programmed) return no_programming();
     const auto sweeps = static_cast<double>(times_s_.size());
     const auto devices = static_cast<double>(facts.devices);
     Prediction prediction;
@@ -49,8 +55,7 @@ class Retention : public Experiment {
 Result<void> Retention::run(RunContext& context) {
   PCM_ASSIGN(const auto programmings, context.store.programmings(context.run));
   if (programmings.empty() || !programmings.back().complete) {
-    return fail(ErrorCode::BadPlan, "there is no complete programming in this run to read",
-                "put a step with experiment = \"program\" before the retention step");
+    return no_programming();
   }
   PCM_ASSIGN(const db::Placement placement, context.store.placement(context.run));
   for (std::size_t point = 0; point < times_s_.size(); ++point) {

@@ -125,6 +125,16 @@ TEST(Engine, SaysWhichStepIsMissing) {
   EXPECT_THAT(unread.outcome.error().advice, HasSubstr("experiment = \"retention\""));
 }
 
+TEST(Engine, FindsAMissingStepBeforeTheRun) {
+  Session session;
+  const auto prediction =
+      predict(plan_of("[[step]]\nexperiment = \"program\"\n[[step]]\nexperiment = \"accuracy\"\n"),
+              session.inputs, session.bench.board->information());
+  ASSERT_FALSE(prediction);
+  EXPECT_EQ(prediction.error().code, ErrorCode::BadPlan);
+  EXPECT_THAT(prediction.error().message, HasSubstr("step 2 (accuracy)"));
+}
+
 TEST(Engine, RefusesANetworkLargerThanTheArray) {
   const auto inputs = load_inputs(plan_of(kPlan), ArrayShape{256, 2048});
   ASSERT_FALSE(inputs);
@@ -143,10 +153,12 @@ TEST(Engine, NamesAMissingNetworkFile) {
 
 TEST(Engine, PredictsMoreTimeAndBytesForMoreSweeps) {
   Session session;
-  const auto few = predict(plan_of(kPlan), session.inputs, session.bench.board->information());
+  const auto few =
+      predict(plan_of(kPlan), session.inputs, session.bench.board->information()).value();
   std::string text = kPlan;
   text.replace(text.find("points = 6"), 10, "points = 60");
-  const auto many = predict(plan_of(text), session.inputs, session.bench.board->information());
+  const auto many =
+      predict(plan_of(text), session.inputs, session.bench.board->information()).value();
   ASSERT_EQ(few.size(), 3u);
   EXPECT_NEAR(static_cast<double>(many[1].bytes) / static_cast<double>(few[1].bytes), 10, 0.01);
   EXPECT_NEAR(many[1].chip_busy_s / few[1].chip_busy_s, 10, 0.01);

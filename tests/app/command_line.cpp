@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/app/command_line.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+namespace pcmlab::app {
+namespace {
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "pcmlab-test-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) std::abort();
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TemporaryFolder::file(const std::string& name, const std::string& text) const {
+  std::ofstream(path_ / name, std::ios::binary) << text;
+  return (path_ / name).string();
+}
+
+CommandResult pcmlab(std::vector<std::string> arguments, const std::function<void(int)>& started,
+                     std::size_t file_limit_bytes) {
+  const TemporaryFolder folder;
+  const std::string out = (folder / "out").string();
+  const std::string err = (folder / "err").string();
+  arguments.insert(arguments.begin(), PCMLAB_PROGRAM);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const pid_t process = fork();
+  if (process == 0) {
+    constexpr int kMode = 0600;
+    dup2(open(out.c_str(), O_WRONLY | O_CREAT, kMode), STDOUT_FILENO);
+    dup2(open(err.c_str(), O_WRONLY | O_CREAT, kMode), STDERR_FILENO);
+    if (file_limit_bytes > 0) {
+      const rlimit limit{file_limit_bytes, file_limit_bytes};
+      setrlimit(RLIMIT_FSIZE, &limit);
+      std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails instead
+    }
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  if (started) started(process);
+  int status = 0;
+  waitpid(process, &status, 0);
+  CommandResult result;
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  result.out = text_of(out);
+  result.err = text_of(err);
+  return result;
+}
+
+}  // namespace pcmlab::app

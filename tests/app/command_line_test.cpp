@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/app/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "app/exit_code.h"
+
+namespace pcmlab::app {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+TEST(CommandLine, TellsItsVersionAndHelp) {
+  const CommandResult version = pcmlab({"--version"});
+  EXPECT_EQ(version.exit_code, kDone);
+  EXPECT_THAT(version.out, StartsWith("pcmlab 0."));
+  for (const char* command :
+       {"run", "check", "describe", "runs", "show", "plot", "devices", "selftest"}) {
+    const CommandResult help = pcmlab({command, "--help"});
+    EXPECT_EQ(help.exit_code, kDone) << command;
+    EXPECT_FALSE(help.out.empty()) << command;
+  }
+}
+
+TEST(CommandLine, AWrongCommandLineEndsWithItsOwnCode) {
+  EXPECT_EQ(pcmlab({}).exit_code, kUsage);
+  EXPECT_EQ(pcmlab({"rum", "x"}).exit_code, kUsage);
+  EXPECT_EQ(pcmlab({"show"}).exit_code, kUsage);
+  EXPECT_EQ(pcmlab({"show", "one"}).exit_code, kUsage);
+  EXPECT_EQ(pcmlab({"run", "x.toml", "--no-such-option"}).exit_code, kUsage);
+}
+
+TEST(CommandLine, DescribesEveryExperiment) {
+  const CommandResult all = pcmlab({"describe"});
+  EXPECT_EQ(all.exit_code, kDone);
+  for (const char* name : {"\"program\"", "\"retention\"", "\"accuracy\"", "[mock]", "[images]"}) {
+    EXPECT_THAT(all.out, HasSubstr(name));
+  }
+  const CommandResult one = pcmlab({"describe", "program", "--json"});
+  EXPECT_EQ(one.exit_code, kDone);
+  const auto json = nlohmann::json::parse(one.out);
+  EXPECT_EQ(json.at(0).at("name"), "program");
+  EXPECT_EQ(json.at(0).at("parameters").at(0).at("unit"), "uS");
+  const CommandResult wrong = pcmlab({"describe", "progam"});
+  EXPECT_EQ(wrong.exit_code, kBadInput);
+  EXPECT_THAT(wrong.err, HasSubstr("\"program\""));
+}
+
+TEST(CommandLine, ChecksAPlanAndPredictsWhatItTakes) {
+  const CommandResult check = pcmlab({"check", PCMLAB_PLANS "/main-job.toml", "--json"});
+  ASSERT_EQ(check.exit_code, kDone) << check.err;
+  const auto json = nlohmann::json::parse(check.out);
+  EXPECT_EQ(json.at("weights"), 361722);
+  EXPECT_EQ(json.at("devices"), 723444);
+  EXPECT_EQ(json.at("steps").size(), 3u);
+  EXPECT_GT(json.at("total").at("pulses").get<double>(), 5e6);
+}
+
+/// The description of everything is a plan of defaults, though its steps are in alphabetical order.
+TEST(CommandLine, FindsStepsInAnOrderThatCannotBe) {
+  const TemporaryFolder folder;
+  const std::string plan = folder.file("all.toml", pcmlab({"describe"}).out);
+  const CommandResult check = pcmlab({"check", plan});
+  EXPECT_EQ(check.exit_code, kBadInput);
+  EXPECT_THAT(check.err, HasSubstr("step 1 (accuracy)"));
+}
+
+TEST(CommandLine, ADamagedPlanIsBadInputAndChangesNothing) {
+  const TemporaryFolder folder;
+  const std::string database = (folder / "x.db").string();
+  const std::string plan =
+      folder.file("p.toml", "[[step]]\nexperiment = \"program\"\ntolerence_uS = 0.25\n");
+  const CommandResult run = pcmlab({"run", plan, "--database", database});
+  EXPECT_EQ(run.exit_code, kBadInput);
+  EXPECT_THAT(run.err, HasSubstr("tolerence_uS"));
+  EXPECT_THAT(run.err, HasSubstr("tolerance_uS"));
+  EXPECT_FALSE(std::filesystem::exists(database));
+  EXPECT_EQ(pcmlab({"check", plan}).exit_code, kBadInput);
+}
+
+TEST(CommandLine, AMissingFolderOfImagesNamesWhatToDo) {
+  const TemporaryFolder folder;
+  const std::string plan =
+      folder.file("p.toml",
+                  "[images]\nset = \"cifar-10\"\nfolder = \"/nowhere\"\n[[step]]\nexperiment = "
+                  "\"program\"\n");
+  const CommandResult check = pcmlab({"check", plan});
+  EXPECT_EQ(check.exit_code, kBadInput);
+  EXPECT_THAT(check.err, HasSubstr("/nowhere"));
+  EXPECT_THAT(check.err, HasSubstr("what to do"));
+}
+
+TEST(CommandLine, AnArrayThatIsTooSmallIsNamedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const std::string plan =
+      folder.file("p.toml", "[mock]\nword_lines = 64\n[[step]]\nexperiment = \"program\"\n");
+  const std::string database = (folder / "x.db").string();
+  const CommandResult run = pcmlab({"run", plan, "--database", database});
+  EXPECT_EQ(run.exit_code, kBadInput);
+  EXPECT_THAT(run.err, HasSubstr("723444 devices"));
+  EXPECT_FALSE(std::filesystem::exists(database));
+}
+
+TEST(CommandLine, ADatabaseThatCannotBeIsAStoreError) {
+  const TemporaryFolder folder;
+  const CommandResult missing = pcmlab({"runs", "--database", (folder / "no.db").string()});
+  EXPECT_EQ(missing.exit_code, kBadInput);
+  EXPECT_FALSE(std::filesystem::exists(folder / "no.db"));
+  const std::string text = folder.file("text.db", std::string(5000, 'x'));
+  EXPECT_EQ(pcmlab({"runs", "--database", text}).exit_code, kBadInput);
+}
+
+TEST(CommandLine, SelftestPassesOnTheMockBoard) {
+  const CommandResult test = pcmlab({"selftest"});
+  EXPECT_EQ(test.exit_code, kDone) << test.out;
+  EXPECT_THAT(test.out, Not(HasSubstr("FAIL")));
+  const auto json = nlohmann::json::parse(pcmlab({"selftest", "--json"}).out);
+  EXPECT_GE(json.size(), 9u);
+  const auto devices = nlohmann::json::parse(pcmlab({"devices", "--json"}).out);
+  EXPECT_EQ(devices.at(0).at("serial"), "MOCK0001");
+}
+
+}  // namespace
+}  // namespace pcmlab::app
