@@ -18,8 +18,9 @@ void make_database(const std::filesystem::path& file, const std::string& sql) {
   must(must(Database::open(file, OpenMode::ReadWriteCreate)).execute(sql));
 }
 
+/// As in the frozen files, whose first line is their licence.
 std::string schema_text(Database& database) {
-  std::string text;
+  std::string text = "-- SPDX-License-Identifier: Apache-2.0\n";
   auto select = must(database.prepare(
       "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name <> 'sqlite_sequence'"
       " ORDER BY rowid"));

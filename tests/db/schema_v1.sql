@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE board (
   -- A test board, known by its serial number. What it said of itself at a run is in the run.
   id             INTEGER PRIMARY KEY,
