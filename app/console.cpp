@@ -66,16 +66,21 @@ std::string bytes_text(std::int64_t bytes) {
 
 std::string Table::text() const {
   std::vector<std::size_t> widths;
+  std::vector<bool> numbers(rows_.front().size(), true);
   for (const auto& row : rows_) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      widths[c] = std::max(widths[c], width_of(row[c]));
+      const bool number = !row[c].empty() && row[c].find_first_of("+-0123456789") == 0;
+      if (&row != &rows_.front() && !number) numbers[c] = false;
+    }
   }
   std::string out;
   for (const auto& row : rows_) {
     std::string text;
     for (std::size_t c = 0; c < row.size(); ++c) {
       const std::string padding(widths[c] - width_of(row[c]), ' ');
-      text += (c == 0 ? "" : "   ") + (c == 0 ? row[c] + padding : padding + row[c]);
+      text += (c == 0 ? "" : "   ") + (numbers[c] ? padding + row[c] : row[c] + padding);
     }
     text.erase(text.find_last_not_of(' ') + 1);
     out += text + "\n";

@@ -26,7 +26,7 @@ std::string date_text(const std::string& utc);
 /// 20971520 as "21 MB".
 std::string bytes_text(std::int64_t bytes);
 
-/// Columns padded to the widest cell; the first is left-aligned, the others right-aligned.
+/// Columns padded to the widest cell; columns of numbers are right-aligned, others left-aligned.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}

@@ -42,6 +42,7 @@ class Program : public Experiment {
       : settings_(settings_from(values)), g_max_(Conductance::from_uS(values.real("g_max_uS"))) {}
 
   Result<Prediction> predict(PlanFacts& facts) const override {
+    PCM_TRY(check_limits(facts.limits));
     // Passes that a device takes part in, and passes in all, as the mock with the paper's settings
     // needs them.
     constexpr double kMeanPasses = 18;
@@ -73,9 +74,38 @@ class Program : public Experiment {
   Result<void> run(RunContext& context) override;
 
  private:
+  Result<void> check_limits(const Limits& limits) const;
+
   ProgramSettings settings_;
   Conductance g_max_;
 };
+
+/// What the plan asks for against what the board allows.
+Result<void> Program::check_limits(const Limits& limits) const {
+  if (settings_.min_amplitude > settings_.max_amplitude) {
+    return fail(ErrorCode::BadPlan, "min_amplitude_uA is above max_amplitude_uA",
+                "set min_amplitude_uA to at most max_amplitude_uA");
+  }
+  Current highest = std::max(settings_.max_amplitude, settings_.reset_amplitude);
+  for (const Current amplitude : settings_.staircase) highest = std::max(highest, amplitude);
+  if (highest > limits.max_amplitude) {
+    return fail(
+        ErrorCode::BadPlan,
+        fmt::format("a pulse of {:.6g} uA is asked for, but the board allows at most {:.6g} "
+                    "uA",
+                    highest.uA(), limits.max_amplitude.uA()),
+        "lower the amplitudes of the program step");
+  }
+  for (const Duration width :
+       {settings_.pulse_width, settings_.reset_width, settings_.staircase_width}) {
+    if (width >= limits.min_width && width <= limits.max_width) continue;
+    return fail(ErrorCode::BadPlan,
+                fmt::format("a pulse of {} ns is asked for, but the board allows {} .. {} ns",
+                            width.count(), limits.min_width.count(), limits.max_width.count()),
+                "change the widths of the program step");
+  }
+  return {};
+}
 
 Result<void> Program::run(RunContext& context) {
   const WeightSet& weights = context.inputs.weights;

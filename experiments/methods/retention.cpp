@@ -20,6 +20,7 @@ class Retention : public Experiment {
  public:
   explicit Retention(const ParameterValues& values) : times_s_(values.reals("times_s")) {
     if (times_s_.empty()) {
+      ascending_ = values.real("first_s") <= values.real("last_s");
       times_s_ = log_spaced_s(values.real("first_s"), values.real("last_s"),
                               static_cast<int>(values.integer("points")));
     }
@@ -30,6 +31,9 @@ class Retention : public Experiment {
 
   Result<Prediction> predict(PlanFacts& facts) const override {
     if (!facts.programmed) return no_programming();
+    if (!ascending_) {
+      return fail(ErrorCode::BadPlan, "first_s is after last_s", "set last_s to at least first_s");
+    }
     const auto sweeps = static_cast<double>(times_s_.size());
     const auto devices = static_cast<double>(facts.devices);
     Prediction prediction;
@@ -49,6 +53,7 @@ class Retention : public Experiment {
                      const std::vector<DeviceAddress>& addresses, std::size_t point);
 
   std::vector<double> times_s_;
+  bool ascending_ = true;
   ReadSettings settings_;
 };
 
@@ -124,8 +129,8 @@ const ExperimentInfo retention_info{
     {"retention",
      "Reads all devices at log-spaced times after the end of programming.",
      {
-         real("first_s", "s", 25, 0, 1e9, "first time point after the end of programming"),
-         real("last_s", "s", 86400, 0, 1e9, "last time point; a day is 86400"),
+         real("first_s", "s", 25, 0.001, 1e9, "first time point after the end of programming"),
+         real("last_s", "s", 86400, 0.001, 1e9, "last time point; a day is 86400"),
          integer("points", "", 8, 1, 100000, "how many, log-spaced, both ends included"),
          reals("times_s", "s", {}, 0, 1e9, "the time points themselves, in place of the three"),
          integer("samples", "samples", 5, 1, 255, "reads averaged a device"),

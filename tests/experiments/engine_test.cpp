@@ -135,6 +135,20 @@ TEST(Engine, FindsAMissingStepBeforeTheRun) {
   EXPECT_THAT(prediction.error().message, HasSubstr("step 2 (accuracy)"));
 }
 
+TEST(Engine, FindsPulsesThatTheBoardDoesNotAllowBeforeTheRun) {
+  Session session;
+  const auto error_of = [&](const std::string& settings) {
+    const auto prediction = predict(plan_of("[[step]]\nexperiment = \"program\"\n" + settings),
+                                    session.inputs, session.bench.board->information());
+    EXPECT_FALSE(prediction) << settings;
+    return prediction ? std::string() : prediction.error().message;
+  };
+  EXPECT_THAT(error_of("max_amplitude_uA = 600\n"), HasSubstr("600 uA"));
+  EXPECT_THAT(error_of("staircase_uA = [160, 550]\n"), HasSubstr("550 uA"));
+  EXPECT_THAT(error_of("pulse_width_ns = 20000\n"), HasSubstr("20000 ns"));
+  EXPECT_THAT(error_of("min_amplitude_uA = 401\n"), HasSubstr("min_amplitude_uA"));
+}
+
 TEST(Engine, RefusesANetworkLargerThanTheArray) {
   const auto inputs = load_inputs(plan_of(kPlan), ArrayShape{256, 2048});
   ASSERT_FALSE(inputs);
