@@ -31,6 +31,8 @@ template <class... Kinds>
 struct Overloaded : Kinds... {
   using Kinds::operator()...;
 };
+template <class... Kinds>
+Overloaded(Kinds...) -> Overloaded<Kinds...>;
 
 bool is_well_formed_abort(const wire::Frame& frame) {
   return static_cast<wire::MessageType>(frame.type) == wire::MessageType::Abort &&
