@@ -14,7 +14,9 @@ using Tag = memory::format_tag;
 using Type = memory::data_type;
 
 /// Channels last: oneDNN's fastest kernels on AVX-512 and AMX, without padding channels.
-constexpr Tag kActivations = Tag::nhwc;
+constexpr Tag kChannelsLast = Tag::nhwc;
+/// Sixteen channels of a pixel side by side, missing ones 0: what WinogradConv works on.
+constexpr Tag kBlocks = Tag::nChw16c;
 
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
@@ -22,7 +24,22 @@ void check(dnnl_status_t status, const char* what) {
   if (status != dnnl_success) throw dnnl::error(status, what);
 }
 
+/// AVX-512 has no matrix unit, so fewer multiplications win; with AMX oneDNN's direct kernels do.
+bool prefers_winograd(const Network& network, Precision precision) {
+  if (!WinogradConv::available() || !cpu_has(dnnl::cpu_isa::avx512_core)) return false;
+  if (precision == Precision::Bfloat16 && cpu_has(dnnl::cpu_isa::avx512_core_amx)) return false;
+  return std::any_of(network.nodes.begin(), network.nodes.end(), [](const Node& node) {
+    const auto* conv = std::get_if<ConvNode>(&node.kind);
+    return conv != nullptr && WinogradConv::fits(*conv);
+  });
+}
+
 }  // namespace
+
+bool cpu_has(dnnl::cpu_isa instructions) {
+  const auto wanted = static_cast<unsigned>(instructions);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+}
 
 SingleThreaded::SingleThreaded() : threads_before_(omp_get_max_threads()) {
   omp_set_num_threads(1);
@@ -34,17 +51,33 @@ SingleThreaded::~SingleThreaded() { omp_set_num_threads(threads_before_); }
 Executor::Executor(const Network& network, const Plan& plan, Precision precision, int batch)
     : network_(network),
       plan_(plan),
+      precision_(precision),
       type_(precision == Precision::Bfloat16 ? Type::bf16 : Type::f32),
+      winograd_(prefers_winograd(network, precision)),
       batch_(batch),
       cpu_(dnnl::engine::kind::cpu, 0),
       stream_(cpu_) {
   const SingleThreaded guard;
-  for (std::size_t value = 0; value < network.shapes.size(); ++value) {
-    layouts_.emplace_back(dims_of(static_cast<ValueId>(value)), type_, kActivations);
-  }
+  choose_layouts();
   steps_.resize(plan_.steps.size());
   for (std::size_t i = 0; i < steps_.size(); ++i) compile(i);
   compile_reorders();
+}
+
+void Executor::choose_layouts() {
+  const memory::format_tag images = winograd_ ? kBlocks : kChannelsLast;
+  layouts_.resize(network_.shapes.size());
+  layouts_[0] = memory::desc(dims_of(0), type_, images);
+  std::vector<bool> plain(network_.shapes.size(), false);  // what Dense makes is not in blocks
+  for (const Step& step : plan_.steps) {
+    const NodeKind& kind = network_.nodes[index_of(step.node)].kind;
+    const bool dense = std::holds_alternative<DenseNode>(kind);
+    const bool conv = std::holds_alternative<ConvNode>(kind);
+    const bool flat = dense || (!conv && plain[index_of(step.input)]);
+    plain[index_of(step.output)] = flat;
+    layouts_[index_of(step.output)] =
+        memory::desc(dims_of(step.output), type_, flat ? kChannelsLast : images);
+  }
 }
 
 memory::dims Executor::dims_of(ValueId value) const {
@@ -82,6 +115,13 @@ void Executor::compile(std::size_t index) {
 }
 
 void Executor::compile_conv(Compiled& compiled, const Step& step, const ConvNode& conv) {
+  if (winograd_ && WinogradConv::fits(conv)) {
+    compiled.winograd.emplace(conv, network_.shapes[index_of(step.input)], precision_);
+    compiled.staged =
+        memory({{conv.out_channels, conv.in_channels, 3, 3}, Type::f32, Tag::oihw}, cpu_);
+    compiled.bias = memory({{conv.out_channels}, Type::f32, Tag::x}, cpu_);
+    return;
+  }
   const memory::dim groups = conv.groups, outs = conv.out_channels / groups,
                     ins = conv.in_channels / groups;
   const bool grouped = groups > 1;
@@ -207,14 +247,19 @@ void Executor::set_weights(std::size_t step, std::span<const float> weights,
   const std::size_t rows = scale.size();
   const std::size_t columns = weights.size() / rows;
   const std::size_t inputs = compiled.staged.get_desc().get_size() / sizeof(float) / rows;
-  auto* staged = static_cast<float*>(compiled.staged.get_data_handle());
-  auto* bias = static_cast<float*>(compiled.bias.get_data_handle());
+  auto* const first = static_cast<float*>(compiled.staged.get_data_handle());
+  auto* const bias = static_cast<float*>(compiled.bias.get_data_handle());
+  float* staged = first;
   for (std::size_t row = 0; row < rows; ++row) {
     const float* from = weights.data() + row * columns;
     const float factor = scale[row];
     for (std::size_t i = 0; i < inputs; ++i) staged[i] = factor * from[i];
     staged += inputs;
     bias[row] = shift[row] + (columns > inputs ? factor * from[inputs] : 0.0f);
+  }
+  if (compiled.winograd) {
+    compiled.winograd->set_weights({first, rows * inputs}, {bias, rows});
+    return;
   }
   const SingleThreaded guard;
   compiled.pack.execute(stream_,
@@ -239,36 +284,49 @@ Workspace::Workspace(const Executor& executor) : executor_(executor), stream_(ex
     std::size_t& size = bytes[index_of(plan.buffer_of[value])];
     size = std::max(size, executor.layouts_[value].get_size());
   }
-  const auto block = [&](std::size_t size) {
-    memory held({{static_cast<memory::dim>(std::max<std::size_t>(size, 1))}, Type::u8, Tag::x},
-                executor.cpu_);
-    std::memset(held.get_data_handle(), 0, std::max<std::size_t>(size, 1));
-    return held;
-  };
-  for (const std::size_t size : bytes) buffers_.push_back(block(size));
+  for (const std::size_t size : bytes) buffers_.emplace_back(size);
   std::size_t scratch = 0;
-  for (const auto& step : executor.steps_) scratch = std::max(scratch, step.scratchpad.get_size());
-  scratchpad_ = block(scratch);
+  for (const auto& step : executor.steps_) {
+    scratch = std::max(scratch,
+                       step.winograd ? step.winograd->scratch_bytes() : step.scratchpad.get_size());
+  }
+  scratchpad_ = AlignedBytes(scratch);
   images_ = memory(executor.images_, executor.cpu_, nullptr);
   logits_.resize(executor.logits_.get_size() / sizeof(float));
 
-  for (const auto& step : executor.steps_) steps_.push_back(bind(step));
+  for (std::size_t i = 0; i < executor.steps_.size(); ++i) steps_.push_back(bind(i));
   const ValueId output = executor.network_.output;
   memory input = at(executor.layout_of(0), 0);
   memory result = at(executor.layout_of(output), output);
   memory logits(executor.logits_, executor.cpu_, logits_.data());
-  load_ = {executor.load_.get(), {{DNNL_ARG_FROM, images_.get()}, {DNNL_ARG_TO, input.get()}}};
-  store_ = {executor.store_.get(), {{DNNL_ARG_FROM, result.get()}, {DNNL_ARG_TO, logits.get()}}};
+  load_.primitive = executor.load_.get();
+  load_.arguments = {{DNNL_ARG_FROM, images_.get()}, {DNNL_ARG_TO, input.get()}};
+  store_.primitive = executor.store_.get();
+  store_.arguments = {{DNNL_ARG_FROM, result.get()}, {DNNL_ARG_TO, logits.get()}};
   bound_.insert(bound_.end(), {input, result, logits});
 }
 
 memory Workspace::at(const memory::desc& layout, ValueId value) {
   const int buffer = executor_.plan_.buffer_of[index_of(value)];
-  return {layout, executor_.cpu_, buffers_[index_of(buffer)].get_data_handle()};
+  return {layout, executor_.cpu_, buffers_[index_of(buffer)].data()};
 }
 
-Workspace::Bound Workspace::bind(const Executor::Compiled& compiled) {
-  Bound bound{compiled.primitive.get(), {}};
+Workspace::Bound Workspace::bind(std::size_t step) {
+  const Executor::Compiled& compiled = executor_.steps_[step];
+  Bound bound;
+  if (compiled.winograd) {
+    const Step& planned = executor_.plan_.steps[step];
+    const auto bytes = [&](ValueId value) {
+      return buffers_[index_of(executor_.plan_.buffer_of[index_of(value)])].data();
+    };
+    bound.winograd = &*compiled.winograd;
+    bound.input = bytes(planned.input);
+    bound.output = bytes(planned.output);
+    bound.accumulate = planned.summand != kNone;
+    bound.relu = planned.relu;
+    return bound;
+  }
+  bound.primitive = compiled.primitive.get();
   const auto add = [&](int argument, memory held) {
     bound.arguments.push_back({argument, held.get()});
     bound_.push_back(std::move(held));
@@ -277,12 +335,16 @@ Workspace::Bound Workspace::bind(const Executor::Compiled& compiled) {
     add(operand.argument,
         operand.value == kNone ? operand.constant : at(operand.layout, operand.value));
   }
-  add(DNNL_ARG_SCRATCHPAD,
-      memory(compiled.scratchpad, executor_.cpu_, scratchpad_.get_data_handle()));
+  add(DNNL_ARG_SCRATCHPAD, memory(compiled.scratchpad, executor_.cpu_, scratchpad_.data()));
   return bound;
 }
 
 void Workspace::execute(const Bound& bound) {
+  if (bound.winograd != nullptr) {
+    bound.winograd->run(bound.input, bound.output, executor_.batch_, bound.accumulate, bound.relu,
+                        scratchpad_.data());
+    return;
+  }
   check(dnnl_primitive_execute(bound.primitive, stream_.get(),
                                static_cast<int>(bound.arguments.size()), bound.arguments.data()),
         "could not execute a primitive");

@@ -9,14 +9,19 @@
 #pragma once
 
 #include <dnnl.hpp>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "experiments/network/inference.h"
 #include "experiments/network/network.h"
 #include "experiments/network/plan.h"
+#include "experiments/network/winograd.h"
 
 namespace pcmlab {
+
+/// Whether oneDNN may use these instructions: the CPU has them and ONEDNN_MAX_CPU_ISA allows them.
+bool cpu_has(dnnl::cpu_isa instructions);
 
 /// While it lives, OpenMP regions started by this thread have one thread: oneDNN then computes on
 /// the calling thread and sizes its primitives for that.
@@ -29,13 +34,6 @@ class SingleThreaded {
 
  private:
   int threads_before_;
-};
-
-/// Statistics that a BatchNormNode normalises with, and its constants.
-struct BatchNormState {
-  int node = 0;
-  const BatchNormNode* constants = nullptr;  ///< gamma, beta, epsilon
-  std::vector<float> mean, variance;
 };
 
 class Workspace;
@@ -67,6 +65,7 @@ class Executor {
     dnnl::memory constant;
   };
   struct Compiled {
+    std::optional<WinogradConv> winograd;  ///< instead of the primitive
     dnnl::primitive primitive;
     dnnl::memory::desc scratchpad;
     std::vector<Operand> operands;
@@ -85,6 +84,7 @@ class Executor {
   void compile_add(Compiled& compiled, const Step& step);
   void compile_average(Compiled& compiled, const Step& step);
   void compile_reorders();
+  void choose_layouts();
   void keep_weights(Compiled& compiled, const dnnl::memory::desc& user,
                     const dnnl::memory::desc& packed, int rows);
   dnnl::primitive_attr attributes(const Step& step) const;
@@ -93,7 +93,9 @@ class Executor {
 
   const Network& network_;
   Plan plan_;
+  Precision precision_;
   dnnl::memory::data_type type_;
+  bool winograd_;  ///< 3x3 convolutions run in WinogradConv
   int batch_;
   dnnl::engine cpu_;
   dnnl::stream stream_;  ///< for weights only
@@ -120,19 +122,24 @@ class Workspace {
   void read_value(ValueId value, std::vector<float>& to);
 
  private:
+  /// A primitive or, if `winograd` is set, that.
   struct Bound {
-    const_dnnl_primitive_t primitive;
+    const_dnnl_primitive_t primitive = nullptr;
     std::vector<dnnl_exec_arg_t> arguments;
+    const WinogradConv* winograd = nullptr;
+    const std::byte* input = nullptr;
+    std::byte* output = nullptr;
+    bool accumulate = false, relu = false;
   };
   dnnl::memory at(const dnnl::memory::desc& layout, ValueId value);
-  Bound bind(const Executor::Compiled& compiled);
+  Bound bind(std::size_t step);
   void execute(const Bound& bound);
 
   const Executor& executor_;
   dnnl::stream stream_;
-  std::vector<dnnl::memory> buffers_;
+  std::vector<AlignedBytes> buffers_;
   std::vector<dnnl::memory> bound_;  ///< keeps every memory object alive that Bound refers to
-  dnnl::memory scratchpad_;
+  AlignedBytes scratchpad_;
   dnnl::memory images_;
   std::vector<float> logits_;
   std::vector<Bound> steps_;

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "experiments/network/executor.h"
@@ -27,6 +27,12 @@ bool is_largest(std::span<const float> logits, std::size_t label) {
     if (i < label ? !(logits[i] < logits[label]) : !(logits[i] <= logits[label])) return false;
   }
   return true;
+}
+
+void require_size(std::size_t given, std::size_t wanted, const char* what) {
+  if (given != wanted) {
+    throw std::invalid_argument(fmt::format("{} {} instead of {}", given, what, wanted));
+  }
 }
 
 /// Calls work(worker, job) for every job, on as many threads as there are workers. A worker takes
@@ -63,52 +69,65 @@ std::string_view to_string(Precision precision) {
 }
 
 Precision fastest_precision() {
-  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16 ? Precision::Bfloat16
-                                                                          : Precision::Float32;
+  return cpu_has(dnnl::cpu_isa::avx512_core_bf16) ? Precision::Bfloat16 : Precision::Float32;
 }
 
 struct InferenceEngine::Impl {
-  Impl(const Network& source, Precision precision, int batch)
+  Impl(const Network& source, Precision wanted, int batch)
       : network(source),
+        precision(wanted),
         weights(weights_of(network)),
         divisors(weights.layers.size(), 1.0f),
+        layer_of(network.nodes.size(), kNone),
+        norm_of(network.nodes.size(), kNone),
         executor(network, plan_of(network, Fusion::Full), precision, batch) {
+    for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+      layer_of[index_of(weights.layers[layer].node)] = static_cast<int>(layer);
+    }
     for (std::size_t i = 0; i < network.nodes.size(); ++i) {
       if (const auto* norm = std::get_if<BatchNormNode>(&network.nodes[i].kind)) {
-        norms.push_back({static_cast<int>(i), norm, norm->mean, norm->variance});
+        norm_of[i] = static_cast<int>(norms.size());
+        norms.push_back({norm->mean, norm->variance});
       }
     }
-    workers.reserve(index_of(omp_get_max_threads()));
-    for (int i = 0; i < omp_get_max_threads(); ++i) workers.emplace_back(executor);
-    fold();
+    const int threads = omp_get_max_threads();
+    workers.reserve(index_of(threads));
+    for (int i = 0; i < threads; ++i) workers.emplace_back(executor);
+    fill(executor);
   }
 
-  /// Puts weights, divisors and batch norms into the executor.
-  void fold() {
-    const auto& steps = executor.plan().steps;
+  /// Puts weights, divisors and batch norms into an executor.
+  void fill(Executor& target) {
+    const auto& steps = target.plan().steps;
     for (std::size_t s = 0; s < steps.size(); ++s) {
-      const auto layer = std::find_if(weights.layers.begin(), weights.layers.end(),
-                                      [&](const auto& l) { return l.node == steps[s].node; });
-      if (layer == weights.layers.end()) continue;
-      const auto rows = static_cast<std::size_t>(layer->rows);
-      scale.assign(rows, 1.0f / divisors[static_cast<std::size_t>(layer - weights.layers.begin())]);
-      shift.assign(rows, 0.0f);
-      const auto norm = std::find_if(norms.begin(), norms.end(),
-                                     [&](const auto& n) { return n.node == steps[s].batch_norm; });
-      if (norm != norms.end()) {
-        for (std::size_t row = 0; row < rows; ++row) {
-          const float slope = norm->constants->gamma[row] /
-                              std::sqrt(norm->variance[row] + norm->constants->epsilon);
-          scale[row] *= slope;
-          shift[row] = norm->constants->beta[row] - norm->mean[row] * slope;
-        }
+      const std::size_t node = index_of(steps[s].node);
+      if (layer_of[node] != kNone) fill_layer(target, s, index_of(layer_of[node]));
+      if (norm_of[node] != kNone) {
+        const BatchNormStatistics& norm = norms[index_of(norm_of[node])];
+        target.set_batch_norm(s, norm.mean, norm.variance);
       }
-      executor.set_weights(s,
-                           std::span(weights.values)
-                               .subspan(static_cast<std::size_t>(layer->first_weight),
-                                        rows * static_cast<std::size_t>(layer->columns)),
-                           scale, shift);
     }
+  }
+
+  /// The divisor and the merged batch norm become a scale and a shift of each row.
+  void fill_layer(Executor& target, std::size_t step, std::size_t index) {
+    const AnalogLayer& layer = weights.layers[index];
+    const auto rows = static_cast<std::size_t>(layer.rows);
+    scale.assign(rows, 1.0f / divisors[index]);
+    shift.assign(rows, 0.0f);
+    if (const int node = target.plan().steps[step].batch_norm; node != kNone) {
+      const auto& constants = std::get<BatchNormNode>(network.nodes[index_of(node)].kind);
+      const BatchNormStatistics& norm = norms[index_of(norm_of[index_of(node)])];
+      for (std::size_t row = 0; row < rows; ++row) {
+        const float slope =
+            constants.gamma[row] / std::sqrt(norm.variance[row] + constants.epsilon);
+        scale[row] *= slope;
+        shift[row] = constants.beta[row] - norm.mean[row] * slope;
+      }
+    }
+    const auto first = static_cast<std::size_t>(layer.first_weight);
+    const auto count = rows * static_cast<std::size_t>(layer.columns);
+    target.set_weights(step, std::span(weights.values).subspan(first, count), scale, shift);
   }
 
   std::size_t classes() const {
@@ -138,36 +157,118 @@ struct InferenceEngine::Impl {
     return {};
   }
 
+  /// Images [first, first + count) of a dataset, cut into batches.
+  struct Batches {
+    Batches(const Dataset& images, std::size_t from, std::size_t number, int batch)
+        : pixels(images.pixels),
+          image_size(images.pixels.size() / std::max<std::size_t>(images.count(), 1)),
+          first(from),
+          count(number),
+          size(index_of(batch)) {}
+    std::size_t number() const { return (count + size - 1) / size; }
+    std::size_t filled(std::size_t index) const { return std::min(size, count - index * size); }
+    /// A whole batch; one partly filled is completed by zeros in `padded`.
+    const float* at(std::size_t index, std::vector<float>& padded) const {
+      const std::size_t start = (first + index * size) * image_size;
+      if (filled(index) == size) return pixels.data() + start;
+      padded.assign(size * image_size, 0.0f);
+      std::copy_n(pixels.data() + start, filled(index) * image_size, padded.data());
+      return padded.data();
+    }
+
+    std::span<const float> pixels;
+    std::size_t image_size, first, count, size;
+  };
+
   /// Calls use(position in the range, logits) for each image. On several threads at once.
   template <class Use>
   void run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
-    const std::size_t batch = index_of(executor.batch());
+    const Batches batches(images, first, count, executor.batch());
     const std::size_t width = classes();
-    const std::size_t size = images.pixels.size() / std::max<std::size_t>(images.count(), 1);
-    share_jobs(workers.size(), (count + batch - 1) / batch,
-               [&](std::size_t worker, std::size_t job) {
-                 const std::size_t from = job * batch;
-                 const std::size_t filled = std::min(batch, count - from);
-                 const float* pixels = images.pixels.data() + (first + from) * size;
-                 std::vector<float> padded;
-                 if (filled < batch) {
-                   padded.assign(batch * size, 0.0f);
-                   std::copy_n(pixels, filled * size, padded.data());
-                   pixels = padded.data();
-                 }
-                 const std::span<const float> logits = workers[worker].run(pixels);
-                 for (std::size_t i = 0; i < filled; ++i)
-                   use(from + i, logits.subspan(i * width, width));
-               });
+    share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t batch) {
+      std::vector<float> padded;
+      const std::span<const float> logits = workers[worker].run(batches.at(batch, padded));
+      for (std::size_t i = 0; i < batches.filled(batch); ++i) {
+        use(batch * batches.size + i, logits.subspan(i * width, width));
+      }
+    });
   }
 
-  Network network;
+  /// All batches go through one step before any goes through the next.
+  std::vector<BatchNormStatistics> measure(const Dataset& images, std::size_t first,
+                                           std::size_t count) {
+    if (!measuring) {
+      measuring.emplace(network, plan_of(network, Fusion::None), precision, executor.batch());
+    }
+    fill(*measuring);
+    const Batches batches(images, first, count, measuring->batch());
+    std::vector<Workspace> spaces;
+    spaces.reserve(batches.number());
+    for (std::size_t i = 0; i < batches.number(); ++i) spaces.emplace_back(*measuring);
+    const auto each = [&](const auto& work) {
+      share_jobs(workers.size(), batches.number(), [&](std::size_t, std::size_t i) { work(i); });
+    };
+    each([&](std::size_t i) {
+      std::vector<float> padded;
+      spaces[i].load(batches.at(i, padded));
+    });
+    std::vector<BatchNormStatistics> measured;
+    const auto& steps = measuring->plan().steps;
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      if (norm_of[index_of(steps[s].node)] != kNone) {
+        measured.push_back(statistics(spaces, batches, steps[s].input));
+        measuring->set_batch_norm(s, measured.back().mean, measured.back().variance);
+      }
+      each([&](std::size_t i) { spaces[i].run_step(s); });
+    }
+    return measured;
+  }
+
+  /// Mean and variance of a value over all batches, per channel. In the order of the images, so
+  /// that the sums do not depend on threads.
+  BatchNormStatistics statistics(std::vector<Workspace>& spaces, const Batches& batches,
+                                 ValueId value) const {
+    const ValueShape& shape = network.shapes[index_of(value)];
+    const std::size_t channels = index_of(shape.channels);
+    const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
+    std::vector<float> values;
+    std::vector<double> sum(channels, 0.0), squares(channels, 0.0);
+    const auto visit = [&](const auto& use) {
+      for (std::size_t i = 0; i < spaces.size(); ++i) {
+        spaces[i].read_value(value, values);
+        const std::size_t rows = batches.filled(i) * pixels;
+        for (std::size_t row = 0; row < rows; ++row) use(values.data() + row * channels);
+      }
+    };
+    const double n = static_cast<double>(batches.count * pixels);
+    visit([&](const float* row) {
+      for (std::size_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(row[c]);
+    });
+    for (double& mean : sum) mean /= n;
+    visit([&](const float* row) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        const double deviation = static_cast<double>(row[c]) - sum[c];
+        squares[c] += deviation * deviation;
+      }
+    });
+    BatchNormStatistics result;
+    for (std::size_t c = 0; c < channels; ++c) {
+      result.mean.push_back(static_cast<float>(sum[c]));
+      result.variance.push_back(static_cast<float>(squares[c] / n));
+    }
+    return result;
+  }
+
+  const Network network;
+  const Precision precision;
   WeightSet weights;
   std::vector<float> divisors;
-  std::vector<BatchNormState> norms;
+  std::vector<BatchNormStatistics> norms;
+  std::vector<int> layer_of, norm_of;  ///< by node; kNone = not one of them
   Executor executor;
   std::vector<Workspace> workers;
-  std::vector<float> scale, shift;  ///< of one layer at a time
+  std::optional<Executor> measuring;  ///< one step a node; made when first needed
+  std::vector<float> scale, shift;    ///< of one layer at a time
 };
 
 InferenceEngine::InferenceEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -182,7 +283,8 @@ Result<InferenceEngine> InferenceEngine::create(const Network& network, Precisio
                 "Choose float32.");
   }
   try {
-    return InferenceEngine(std::make_unique<Impl>(network, precision, std::max(batch, 1)));
+    return InferenceEngine(
+        std::make_unique<Impl>(network, precision, batch > 0 ? batch : kDefaultBatch));
   } catch (const dnnl::error& error) {
     return fail(ErrorCode::BadNetwork,
                 fmt::format("oneDNN cannot run network {} in {}: {}", network.name,
@@ -191,13 +293,36 @@ Result<InferenceEngine> InferenceEngine::create(const Network& network, Precisio
 }
 
 void InferenceEngine::set_weights(std::span<const float> values) {
+  require_size(values.size(), impl_->weights.values.size(), "weights");
   impl_->weights.values.assign(values.begin(), values.end());
-  impl_->fold();
+  impl_->fill(impl_->executor);
 }
 
 void InferenceEngine::set_output_divisors(std::span<const float> divisors) {
+  require_size(divisors.size(), impl_->divisors.size(), "output divisors");
   impl_->divisors.assign(divisors.begin(), divisors.end());
-  impl_->fold();
+  impl_->fill(impl_->executor);
+}
+
+std::vector<BatchNormStatistics> InferenceEngine::batch_norms() const { return impl_->norms; }
+
+void InferenceEngine::set_batch_norms(std::span<const BatchNormStatistics> statistics) {
+  require_size(statistics.size(), impl_->norms.size(), "batch norms");
+  for (std::size_t i = 0; i < statistics.size(); ++i) {
+    BatchNormStatistics& norm = impl_->norms[i];
+    require_size(statistics[i].mean.size(), norm.mean.size(), "means");
+    require_size(statistics[i].variance.size(), norm.variance.size(), "variances");
+    norm = statistics[i];
+  }
+  impl_->fill(impl_->executor);
+}
+
+Result<std::vector<BatchNormStatistics>> InferenceEngine::measure_batch_norms(const Dataset& images,
+                                                                              std::size_t first,
+                                                                              std::size_t count) {
+  PCM_TRY(impl_->check(images, first, count));
+  if (count == 0) return fail(ErrorCode::Internal, "batch norms cannot be measured on no images");
+  return impl_->measure(images, first, count);
 }
 
 Result<std::vector<float>> InferenceEngine::logits(const Dataset& images, std::size_t first,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Runs a network on images with oneDNN. One engine is used by one thread; it runs its kernels on
-/// the machine's cores itself.
+/// Runs a network on images. One engine is used by one thread at a time; it spreads passes over as
+/// many threads as OpenMP would use (OMP_NUM_THREADS), which exist only during a call. Results do
+/// not depend on their number.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "experiments/network/dataset.h"
@@ -19,6 +20,14 @@ namespace pcmlab {
 enum class Precision { Float32, Bfloat16 };
 std::string_view to_string(Precision precision);
 
+/// Images in one pass of one thread: activations stay in a core's cache.
+constexpr int kDefaultBatch = 16;
+
+/// What a BatchNormNode normalises with.
+struct BatchNormStatistics {
+  std::vector<float> mean, variance;  ///< [channels]
+};
+
 /// bfloat16 where the CPU has instructions for it, else float32.
 Precision fastest_precision();
 
@@ -26,9 +35,10 @@ Precision fastest_precision();
 /// be exchanged between runs without building anything again.
 class InferenceEngine {
  public:
-  /// \param batch  images in one pass; the last pass may be partly filled.
-  /// Errors: Unsupported (precision), BadNetwork.
-  static Result<InferenceEngine> create(const Network& network, Precision precision, int batch);
+  /// \param batch  images in one pass of one thread; 0 = kDefaultBatch.
+  /// Errors: Unsupported (precision), BadNetwork (oneDNN has no kernel for a node).
+  static Result<InferenceEngine> create(const Network& network, Precision precision,
+                                        int batch = kDefaultBatch);
   InferenceEngine(InferenceEngine&&) noexcept;
   InferenceEngine& operator=(InferenceEngine&&) noexcept;
   ~InferenceEngine();
@@ -39,6 +49,18 @@ class InferenceEngine {
   /// Divides the output of each analog layer (before batch norm) by its factor: global drift
   /// compensation. One factor per analog layer, 1 = none.
   void set_output_divisors(std::span<const float> divisors);
+
+  /// Statistics of all batch norms, in node order; at first those of the network.
+  std::vector<BatchNormStatistics> batch_norms() const;
+  void set_batch_norms(std::span<const BatchNormStatistics> statistics);
+
+  /// Mean and variance (divided by the number of values) of every batch norm's input over one
+  /// mini-batch, images [first, first + count), each batch norm passing on values normalised with
+  /// the mini-batch's own statistics, as in training. Leaves the engine's statistics alone.
+  /// Holds all activations of two layers at once, some 0.2 MB an image. Errors: as logits().
+  Result<std::vector<BatchNormStatistics>> measure_batch_norms(const Dataset& images,
+                                                               std::size_t first,
+                                                               std::size_t count);
 
   /// Logits of images [first, first + count), [count][classes]. Errors: BadNetwork (image shape).
   Result<std::vector<float>> logits(const Dataset& images, std::size_t first, std::size_t count);
