@@ -11,7 +11,6 @@
 namespace pcmlab {
 namespace {
 
-using testing::devices;
 using ::testing::HasSubstr;
 using testing::Heard;
 using testing::open;

@@ -32,7 +32,7 @@ class PipeliningTest : public ::testing::Test {
   }
   /// The n-th request of this type from now on gets no answer (the first is number 0).
   void swallow(MessageType type, std::size_t n) {
-    script->script = [this, type, n, seen = std::size_t{0}](const Heard& heard) mutable {
+    script->script = [type, n, seen = std::size_t{0}](const Heard& heard) mutable {
       if (type_of(heard.request) != type) return false;
       return seen++ == n;
     };
