@@ -290,8 +290,8 @@ void PcmChip::program(std::span<const DeviceAddress> addresses,
   });
 }
 
-void PcmChip::initialise(std::span<const DeviceAddress> addresses, std::span<const wire::Pulse> sequence,
-                         BoardTime start) {
+void PcmChip::initialise(std::span<const DeviceAddress> addresses,
+                         std::span<const wire::Pulse> sequence, BoardTime start) {
   std::int64_t each_ns = 0;
   for (const wire::Pulse& pulse : sequence) {
     if (pulse.amplitude.uA() > 0) each_ns += pulse_time(pulse.width).count();

@@ -38,8 +38,8 @@ struct PcmParameters {
   double quench_time_ns = 100.0;
 
   // Crystallising pulse, onset < I <= I_m, once per set_step_width: memory P <- P exp(-1/2.6), then
-  // dG = (a G + b + c P) + h (d G + e + f P) xi, scaled (I - onset) / full, tapered towards I_m. The
-  // fit was made below 12 uS; above, the mean step stays at the floor times (1 - G / G_s).
+  // dG = (a G + b + c P) + h (d G + e + f P) xi, scaled (I - onset) / full, tapered towards I_m.
+  // The fit was made below 12 uS; above, the mean step stays at the floor times (1 - G / G_s).
   double set_onset_uA = 50.0;
   double set_full_uA = 40.0;
   double set_taper_uA = 120.0;
