@@ -6,7 +6,6 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -510,8 +509,15 @@ Result<Network> load_network(const std::filesystem::path& file) {
     return fail(ErrorCode::NotFound, fmt::format("there is no network file {}", file.string()));
   }
   std::ifstream stream(file, std::ios::binary);
-  std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), {});
-  if (!stream || stream.bad()) {
+  std::vector<char> bytes;
+  constexpr std::size_t kChunk = 1 << 20;
+  while (stream) {
+    const std::size_t old = bytes.size();
+    bytes.resize(old + kChunk);
+    stream.read(bytes.data() + old, kChunk);
+    bytes.resize(old + static_cast<std::size_t>(stream.gcount()));
+  }
+  if (!stream.eof()) {
     return fail(ErrorCode::Io, fmt::format("cannot read network file {}", file.string()),
                 "Check that it is a file and that you may read it.");
   }
