@@ -303,6 +303,7 @@ void PcmChip::initialise(std::span<const DeviceAddress> addresses,
       now_ns[i] = start.count() + static_cast<std::int64_t>(begin + i) * each_ns;
     }
     DeviceLanes lanes;
+    // What a pulse does depends on the state alone, so all are computed with the start's time.
     std::int64_t offset_ns = 0;
     for (const wire::Pulse& pulse : sequence) {
       if (pulse.amplitude.uA() <= 0) continue;

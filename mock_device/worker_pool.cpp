@@ -38,7 +38,7 @@ void WorkerPool::run(std::size_t count, const std::function<void(std::size_t, st
   done_.wait(lock, [this] { return busy_ == 0; });
 }
 
-void WorkerPool::work(unsigned part, std::stop_token stop) {
+void WorkerPool::work(unsigned part, const std::stop_token& stop) {
   std::uint64_t seen = 0;
   while (true) {
     std::unique_lock lock(mutex_);

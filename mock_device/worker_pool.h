@@ -26,7 +26,7 @@ class WorkerPool {
   void run(std::size_t count, const std::function<void(std::size_t, std::size_t)>& task);
 
  private:
-  void work(unsigned part, std::stop_token stop);
+  void work(unsigned part, const std::stop_token& stop);
   std::size_t begin_of(unsigned part) const;
 
   std::mutex mutex_;

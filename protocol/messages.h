@@ -128,7 +128,8 @@ struct StatusRequest {
 struct TemperatureRequest {
   bool operator==(const TemperatureRequest&) const = default;
 };
-/// Asks for tighter limits than the board's own; each field is the lower of both afterwards.
+/// Asks for tighter limits than the board's own; each field is the tighter of both afterwards: the
+/// higher of min_width, the lower of the others.
 struct SetLimitsRequest {
   Limits limits;
   bool operator==(const SetLimitsRequest&) const = default;

@@ -20,6 +20,7 @@ std::string place(const std::string& source, const toml::source_region& region) 
 
 std::vector<std::string> names_of(const std::vector<ParameterTable>& tables) {
   std::vector<std::string> names;
+  names.reserve(tables.size());
   for (const ParameterTable& table : tables) names.push_back(table.name);
   return names;
 }

@@ -143,7 +143,7 @@ Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Devices& dev
   }
   PCM_TRY(write_intended(kind, sequence.back().width, devices));
   std::vector<db::BatchOutcome> outcomes;
-  const auto sent = board_.initialise(
+  auto sent = board_.initialise(
       pass_first_batch_, sequence, addresses_of(devices),
       note_pulses(devices, static_cast<std::uint16_t>(sequence.size()), outcomes));
   PCM_TRY(store_.add_outcomes(programming_, outcomes));
@@ -238,7 +238,7 @@ Result<void> ProgramAndVerify::pulse(const Devices& devices) {
     outcome_.devices.last_amplitudes_10nA[device] = amplitudes_10nA_[device];
   }
   std::vector<db::BatchOutcome> outcomes;
-  const auto sent = board_.program(pass_first_batch_, settings_.pulse_width, addresses_of(devices),
+  auto sent = board_.program(pass_first_batch_, settings_.pulse_width, addresses_of(devices),
                                    amplitudes_10nA, note_pulses(devices, 1, outcomes));
   // Also after an error: what the board acknowledged is written down.
   PCM_TRY(store_.add_outcomes(programming_, outcomes));

@@ -45,6 +45,7 @@ CommandResult pcmlab(std::vector<std::string> arguments, const std::function<voi
   const std::string err = (folder / "err").string();
   arguments.insert(arguments.begin(), PCMLAB_PROGRAM);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   const pid_t process = fork();

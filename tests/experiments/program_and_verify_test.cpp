@@ -52,7 +52,9 @@ struct Programming {
 
   Result<ProgramOutcome> go(
       const ProgramSettings& s, std::stop_token stop = {},
-      ProgramProgress progress = [](int, std::int64_t, std::int64_t) { return Result<void>(); }) {
+      const ProgramProgress& progress = [](int, std::int64_t, std::int64_t) {
+        return Result<void>();
+      }) {
     const auto clock = make_clock(*bench.board);
     ProgramAndVerify loop(*bench.board, *clock, run.store, id, s, Calibration{}, std::move(stop));
     return loop.run(placement, progress);

@@ -57,6 +57,7 @@ RunInputs small_inputs() {
   inputs.images.classes = kClasses;
   for (int image = 0; image < kImages; ++image) {
     std::vector<float> pixels;
+    pixels.reserve(kInputs);
     for (int i = 0; i < kInputs; ++i) pixels.push_back(normal(random));
     std::vector<float> logits = dense.bias;
     for (std::size_t c = 0; c < kClasses; ++c) {

@@ -60,6 +60,7 @@ class Bench {
     chip.read(addresses, samples, kReadVoltage, now, sums);
     now += chip.read_time(samples) * static_cast<std::int64_t>(addresses.size());
     std::vector<double> g_uS;
+    g_uS.reserve(sums.size());
     for (const std::uint16_t sum : sums) {
       g_uS.push_back(chip.parameters().adc_step_uS * sum / samples);
     }
