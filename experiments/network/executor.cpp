@@ -48,9 +48,10 @@ SingleThreaded::~SingleThreaded() { omp_set_num_threads(threads_before_); }
 
 // ---- Executor ----------------------------------------------------------------------------------
 
-Executor::Executor(const Network& network, const Plan& plan, Precision precision, int batch)
+Executor::Executor(const Network& network, const Computation& computation, Precision precision,
+                   int batch)
     : network_(network),
-      plan_(plan),
+      computation_(computation),
       precision_(precision),
       type_(precision == Precision::Bfloat16 ? Type::bf16 : Type::f32),
       winograd_(prefers_winograd(network, precision)),
@@ -59,7 +60,7 @@ Executor::Executor(const Network& network, const Plan& plan, Precision precision
       stream_(cpu_) {
   const SingleThreaded guard;
   choose_layouts();
-  steps_.resize(plan_.steps.size());
+  steps_.resize(computation_.steps.size());
   for (std::size_t i = 0; i < steps_.size(); ++i) compile(i);
   compile_reorders();
 }
@@ -69,7 +70,7 @@ void Executor::choose_layouts() {
   layouts_.resize(network_.shapes.size());
   layouts_[0] = memory::desc(dims_of(0), type_, images);
   std::vector<bool> plain(network_.shapes.size(), false);  // what Dense makes is not in blocks
-  for (const Step& step : plan_.steps) {
+  for (const ComputationStep& step : computation_.steps) {
     const NodeKind& kind = network_.nodes[index_of(step.node)].kind;
     const bool dense = std::holds_alternative<DenseNode>(kind);
     const bool conv = std::holds_alternative<ConvNode>(kind);
@@ -87,7 +88,7 @@ memory::dims Executor::dims_of(ValueId value) const {
 
 memory::desc Executor::layout_of(ValueId value) const { return layouts_[index_of(value)]; }
 
-dnnl::primitive_attr Executor::attributes(const Step& step) const {
+dnnl::primitive_attr Executor::attributes(const ComputationStep& step) const {
   dnnl::post_ops operations;
   const bool add = std::holds_alternative<AddNode>(network_.nodes[index_of(step.node)].kind);
   if (step.summand != kNone && !add) operations.append_sum(1.0f);
@@ -99,7 +100,7 @@ dnnl::primitive_attr Executor::attributes(const Step& step) const {
 }
 
 void Executor::compile(std::size_t index) {
-  const Step& step = plan_.steps[index];
+  const ComputationStep& step = computation_.steps[index];
   Compiled& compiled = steps_[index];
   const NodeKind& kind = network_.nodes[index_of(step.node)].kind;
   if (const auto* conv = std::get_if<ConvNode>(&kind)) return compile_conv(compiled, step, *conv);
@@ -114,7 +115,7 @@ void Executor::compile(std::size_t index) {
   return compile_average(compiled, step);
 }
 
-void Executor::compile_conv(Compiled& compiled, const Step& step, const ConvNode& conv) {
+void Executor::compile_conv(Compiled& compiled, const ComputationStep& step, const ConvNode& conv) {
   if (winograd_ && WinogradConv::fits(conv)) {
     compiled.winograd.emplace(conv, network_.shapes[index_of(step.input)], precision_);
     compiled.staged =
@@ -143,7 +144,8 @@ void Executor::compile_conv(Compiled& compiled, const Step& step, const ConvNode
                        {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
 }
 
-void Executor::compile_dense(Compiled& compiled, const Step& step, const DenseNode& dense) {
+void Executor::compile_dense(Compiled& compiled, const ComputationStep& step,
+                             const DenseNode& dense) {
   const ValueShape& in = network_.shapes[index_of(step.input)];
   const memory::dims shape{dense.out_features, in.channels, in.height, in.width};
   const memory::desc bias({dense.out_features}, Type::f32, Tag::x);
@@ -162,7 +164,8 @@ void Executor::compile_dense(Compiled& compiled, const Step& step, const DenseNo
                        {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
 }
 
-void Executor::compile_batch_norm(Compiled& compiled, const Step& step, const BatchNormNode& norm) {
+void Executor::compile_batch_norm(Compiled& compiled, const ComputationStep& step,
+                                  const BatchNormNode& norm) {
   const dnnl::batch_normalization_forward::desc description(
       dnnl::prop_kind::forward_inference, layout_of(step.input), norm.epsilon,
       dnnl::normalization_flags::use_global_stats | dnnl::normalization_flags::use_scale |
@@ -186,7 +189,7 @@ void Executor::compile_batch_norm(Compiled& compiled, const Step& step, const Ba
                        {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
 }
 
-void Executor::compile_relu(Compiled& compiled, const Step& step) {
+void Executor::compile_relu(Compiled& compiled, const ComputationStep& step) {
   const dnnl::eltwise_forward::desc description(dnnl::prop_kind::forward_inference,
                                                 dnnl::algorithm::eltwise_relu,
                                                 layout_of(step.input), 0.0f, 0.0f);
@@ -197,7 +200,7 @@ void Executor::compile_relu(Compiled& compiled, const Step& step) {
                        {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
 }
 
-void Executor::compile_add(Compiled& compiled, const Step& step) {
+void Executor::compile_add(Compiled& compiled, const ComputationStep& step) {
   const dnnl::binary::desc description(dnnl::algorithm::binary_add, layout_of(step.input),
                                        layout_of(step.summand), layout_of(step.output));
   const dnnl::binary::primitive_desc chosen(description, attributes(step), cpu_);
@@ -208,7 +211,7 @@ void Executor::compile_add(Compiled& compiled, const Step& step) {
                        {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
 }
 
-void Executor::compile_average(Compiled& compiled, const Step& step) {
+void Executor::compile_average(Compiled& compiled, const ComputationStep& step) {
   const ValueShape& in = network_.shapes[index_of(step.input)];
   const memory::dims window{in.height, in.width};
   const dnnl::pooling_forward::desc description(
@@ -277,11 +280,11 @@ void Executor::set_batch_norm(std::size_t step, std::span<const float> mean,
 // ---- Workspace ---------------------------------------------------------------------------------
 
 Workspace::Workspace(const Executor& executor) : executor_(executor), stream_(executor.cpu_) {
-  const Plan& plan = executor.plan_;
-  std::vector<std::size_t> bytes(plan.buffers.size(), 0);
-  for (std::size_t value = 0; value < plan.buffer_of.size(); ++value) {
-    if (plan.buffer_of[value] == kNone) continue;
-    std::size_t& size = bytes[index_of(plan.buffer_of[value])];
+  const Computation& computation = executor.computation_;
+  std::vector<std::size_t> bytes(computation.buffers.size(), 0);
+  for (std::size_t value = 0; value < computation.buffer_of.size(); ++value) {
+    if (computation.buffer_of[value] == kNone) continue;
+    std::size_t& size = bytes[index_of(computation.buffer_of[value])];
     size = std::max(size, executor.layouts_[value].get_size());
   }
   for (const std::size_t size : bytes) buffers_.emplace_back(size);
@@ -307,7 +310,7 @@ Workspace::Workspace(const Executor& executor) : executor_(executor), stream_(ex
 }
 
 memory Workspace::at(const memory::desc& layout, ValueId value) {
-  const int buffer = executor_.plan_.buffer_of[index_of(value)];
+  const int buffer = executor_.computation_.buffer_of[index_of(value)];
   return {layout, executor_.cpu_, buffers_[index_of(buffer)].data()};
 }
 
@@ -315,9 +318,9 @@ Workspace::Bound Workspace::bind(std::size_t step) {
   const Executor::Compiled& compiled = executor_.steps_[step];
   Bound bound;
   if (compiled.winograd) {
-    const Step& planned = executor_.plan_.steps[step];
+    const ComputationStep& planned = executor_.computation_.steps[step];
     const auto bytes = [&](ValueId value) {
-      return buffers_[index_of(executor_.plan_.buffer_of[index_of(value)])].data();
+      return buffers_[index_of(executor_.computation_.buffer_of[index_of(value)])].data();
     };
     bound.winograd = &*compiled.winograd;
     bound.input = bytes(planned.input);

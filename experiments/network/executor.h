@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// A plan turned into oneDNN primitives for one batch size. Internal to inference.cpp: the only
-/// headers that know oneDNN are this one and those it is included from.
+/// A computation turned into oneDNN primitives for one batch size. Internal to inference.cpp: the
+/// only headers that know oneDNN are this one and those it is included from.
 ///
 /// Thread rule: an Executor is read by several threads at once while passes run; its weights may be
 /// changed only while none runs. A Workspace belongs to one thread. Primitives are built for a
@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
+#include "experiments/network/computation.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/network.h"
-#include "experiments/network/plan.h"
 #include "experiments/network/winograd.h"
 
 namespace pcmlab {
@@ -41,7 +41,7 @@ class Workspace;
 class Executor {
  public:
   /// \param network  must outlive the executor. Throws dnnl::error where oneDNN has no kernel.
-  Executor(const Network& network, const Plan& plan, Precision precision, int batch);
+  Executor(const Network& network, const Computation& computation, Precision precision, int batch);
 
   /// Puts scale * weights and the bias of each output row into an analog step's kernel format.
   /// \param weights  rows x columns of the analog layer, a bias as last column.
@@ -52,7 +52,7 @@ class Executor {
   void set_batch_norm(std::size_t step, std::span<const float> mean,
                       std::span<const float> variance);
 
-  const Plan& plan() const { return plan_; }
+  const Computation& computation() const { return computation_; }
   int batch() const { return batch_; }
 
  private:
@@ -77,22 +77,23 @@ class Executor {
   };
 
   void compile(std::size_t index);
-  void compile_conv(Compiled& compiled, const Step& step, const ConvNode& conv);
-  void compile_dense(Compiled& compiled, const Step& step, const DenseNode& dense);
-  void compile_batch_norm(Compiled& compiled, const Step& step, const BatchNormNode& norm);
-  void compile_relu(Compiled& compiled, const Step& step);
-  void compile_add(Compiled& compiled, const Step& step);
-  void compile_average(Compiled& compiled, const Step& step);
+  void compile_conv(Compiled& compiled, const ComputationStep& step, const ConvNode& conv);
+  void compile_dense(Compiled& compiled, const ComputationStep& step, const DenseNode& dense);
+  void compile_batch_norm(Compiled& compiled, const ComputationStep& step,
+                          const BatchNormNode& norm);
+  void compile_relu(Compiled& compiled, const ComputationStep& step);
+  void compile_add(Compiled& compiled, const ComputationStep& step);
+  void compile_average(Compiled& compiled, const ComputationStep& step);
   void compile_reorders();
   void choose_layouts();
   void keep_weights(Compiled& compiled, const dnnl::memory::desc& user,
                     const dnnl::memory::desc& packed, int rows);
-  dnnl::primitive_attr attributes(const Step& step) const;
+  dnnl::primitive_attr attributes(const ComputationStep& step) const;
   dnnl::memory::desc layout_of(ValueId value) const;
   dnnl::memory::dims dims_of(ValueId value) const;
 
   const Network& network_;
-  Plan plan_;
+  Computation computation_;
   Precision precision_;
   dnnl::memory::data_type type_;
   bool winograd_;  ///< 3x3 convolutions run in WinogradConv
@@ -111,14 +112,14 @@ class Workspace {
  public:
   explicit Workspace(const Executor& executor);
 
-  /// The whole plan. \param pixels  a full batch.  \return logits, valid until the next run.
+  /// The whole computation. \param pixels  a full batch.  \return logits, valid until the next run.
   std::span<const float> run(const float* pixels);
 
   // The same in pieces, for looking at values between steps.
   void load(const float* pixels);
   void run_step(std::size_t step);
 
-  /// A value that the plan stores, as [image][row][column][channel], converted to float32.
+  /// A value that the computation stores, as [image][row][column][channel], converted to float32.
   void read_value(ValueId value, std::vector<float>& to);
 
  private:

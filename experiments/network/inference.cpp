@@ -80,7 +80,7 @@ struct InferenceEngine::Impl {
         divisors(weights.layers.size(), 1.0f),
         layer_of(network.nodes.size(), kNone),
         norm_of(network.nodes.size(), kNone),
-        executor(network, plan_of(network, Fusion::Full), precision, batch) {
+        executor(network, computation_of(network, Fusion::Full), precision, batch) {
     for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
       layer_of[index_of(weights.layers[layer].node)] = static_cast<int>(layer);
     }
@@ -98,7 +98,7 @@ struct InferenceEngine::Impl {
 
   /// Puts weights, divisors and batch norms into an executor.
   void fill(Executor& target) {
-    const auto& steps = target.plan().steps;
+    const auto& steps = target.computation().steps;
     for (std::size_t s = 0; s < steps.size(); ++s) {
       const std::size_t node = index_of(steps[s].node);
       if (layer_of[node] != kNone) fill_layer(target, s, index_of(layer_of[node]));
@@ -115,7 +115,7 @@ struct InferenceEngine::Impl {
     const auto rows = static_cast<std::size_t>(layer.rows);
     scale.assign(rows, 1.0f / divisors[index]);
     shift.assign(rows, 0.0f);
-    if (const int node = target.plan().steps[step].batch_norm; node != kNone) {
+    if (const int node = target.computation().steps[step].batch_norm; node != kNone) {
       const auto& constants = std::get<BatchNormNode>(network.nodes[index_of(node)].kind);
       const BatchNormStatistics& norm = norms[index_of(norm_of[index_of(node)])];
       for (std::size_t row = 0; row < rows; ++row) {
@@ -198,7 +198,8 @@ struct InferenceEngine::Impl {
   std::vector<BatchNormStatistics> measure(const Dataset& images, std::size_t first,
                                            std::size_t count) {
     if (!measuring) {
-      measuring.emplace(network, plan_of(network, Fusion::None), precision, executor.batch());
+      measuring.emplace(network, computation_of(network, Fusion::None), precision,
+                        executor.batch());
     }
     fill(*measuring);
     const Batches batches(images, first, count, measuring->batch());
@@ -213,7 +214,7 @@ struct InferenceEngine::Impl {
       spaces[i].load(batches.at(i, padded));
     });
     std::vector<BatchNormStatistics> measured;
-    const auto& steps = measuring->plan().steps;
+    const auto& steps = measuring->computation().steps;
     for (std::size_t s = 0; s < steps.size(); ++s) {
       if (norm_of[index_of(steps[s].node)] != kNone) {
         measured.push_back(statistics(spaces, batches, steps[s].input));

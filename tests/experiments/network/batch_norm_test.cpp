@@ -41,7 +41,7 @@ BatchNormStatistics statistics_of(Network network, ValueId value, const Dataset&
   network.output = value;
   const ValueShape& shape = network.shapes[static_cast<std::size_t>(value)];
   const auto channels = static_cast<std::size_t>(shape.channels);
-  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  const auto plane = static_cast<std::size_t>(shape.height) * static_cast<std::size_t>(shape.width);
   const std::size_t size = images.pixels.size() / images.count();
   std::vector<double> sum(channels), squares(channels);
   for (std::size_t i = first; i < first + count; ++i) {

@@ -203,7 +203,7 @@ TEST(OnnxReader, NamesTheNodeOfEveryShapeMismatch) {
     OnnxFile file;
     const std::string output = build(file);
     file.last_node().set_name("culprit");
-    const std::string text = error_of(file.network(output), ErrorCode::BadNetwork);
+    std::string text = error_of(file.network(output), ErrorCode::BadNetwork);
     EXPECT_THAT(text, HasSubstr("culprit"));
     return text;
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "experiments/network/plan.h"
+#include "experiments/network/computation.h"
 
 #include <algorithm>
 #include <limits>
@@ -24,17 +24,17 @@ class Planner {
     ready_[0] = true;
   }
 
-  Plan plan(Fusion fusion) {
+  Computation computation(Fusion fusion) {
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
       if (taken_[i]) continue;
-      Step step = step_of(static_cast<int>(i));
+      ComputationStep step = step_of(static_cast<int>(i));
       taken_[i] = true;
       if (fusion == Fusion::Full) merge_followers(step);
       ready_[index_of(step.output)] = true;
-      plan_.steps.push_back(step);
+      computation_.steps.push_back(step);
     }
     place_values();
-    return std::move(plan_);
+    return std::move(computation_);
   }
 
  private:
@@ -43,9 +43,9 @@ class Planner {
     return std::holds_alternative<Kind>(network_.nodes[index_of(node)].kind);
   }
 
-  Step step_of(int index) const {
+  ComputationStep step_of(int index) const {
     const Node& node = network_.nodes[index_of(index)];
-    Step step;
+    ComputationStep step;
     step.node = index;
     step.input = node.inputs[0];
     if (node.inputs.size() > 1) step.summand = node.inputs[1];
@@ -59,12 +59,12 @@ class Planner {
     return value == network_.output || readers.size() != 1 ? kNone : readers[0];
   }
 
-  void merge(Step& step, int node) {
+  void merge(ComputationStep& step, int node) {
     taken_[index_of(node)] = true;
     step.output = network_.nodes[index_of(node)].output;
   }
 
-  void merge_followers(Step& step) {
+  void merge_followers(ComputationStep& step) {
     const bool analog = is<ConvNode>(step.node) || is<DenseNode>(step.node);
     if (!analog && !is<AddNode>(step.node)) return;
     int next = only_reader(step.output);
@@ -89,7 +89,7 @@ class Planner {
   }
 
   /// Whether `step` may overwrite `other`, which it adds: computed already, read by nobody later.
-  bool can_accumulate_into(ValueId other, const Step& step, int add) const {
+  bool can_accumulate_into(ValueId other, const ComputationStep& step, int add) const {
     const bool own = other == 0 || other == step.input || other == network_.output;
     if (own || !ready_[index_of(other)]) return false;
     const auto& readers = readers_[index_of(other)];
@@ -99,22 +99,22 @@ class Planner {
 
   void place_values() {
     std::vector<int> last_use(network_.shapes.size(), kNone);
-    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      const Step& step = plan_.steps[i];
+    for (std::size_t i = 0; i < computation_.steps.size(); ++i) {
+      const ComputationStep& step = computation_.steps[i];
       last_use[index_of(step.input)] = static_cast<int>(i);
       if (step.summand != kNone) last_use[index_of(step.summand)] = static_cast<int>(i);
     }
     last_use[index_of(network_.output)] = std::numeric_limits<int>::max();
-    plan_.buffer_of.assign(network_.shapes.size(), kNone);
-    plan_.buffer_of[0] = take_buffer(0);
-    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      const Step& step = plan_.steps[i];
+    computation_.buffer_of.assign(network_.shapes.size(), kNone);
+    computation_.buffer_of[0] = take_buffer(0);
+    for (std::size_t i = 0; i < computation_.steps.size(); ++i) {
+      const ComputationStep& step = computation_.steps[i];
       const bool in_place = step.summand != kNone && !is<AddNode>(step.node);
-      int& buffer = plan_.buffer_of[index_of(step.output)];
-      buffer = in_place ? plan_.buffer_of[index_of(step.summand)] : take_buffer(step.output);
+      int& buffer = computation_.buffer_of[index_of(step.output)];
+      buffer = in_place ? computation_.buffer_of[index_of(step.summand)] : take_buffer(step.output);
       const auto release = [&](ValueId value) {
         if (last_use[index_of(value)] == static_cast<int>(i)) {
-          free_.push_back(plan_.buffer_of[index_of(value)]);
+          free_.push_back(computation_.buffer_of[index_of(value)]);
         }
       };
       release(step.input);
@@ -129,18 +129,18 @@ class Planner {
     const auto size =
         static_cast<std::size_t>(shape.channels) * index_of(shape.height) * index_of(shape.width);
     if (free_.empty()) {
-      plan_.buffers.push_back(size);
-      return static_cast<int>(plan_.buffers.size()) - 1;
+      computation_.buffers.push_back(size);
+      return static_cast<int>(computation_.buffers.size()) - 1;
     }
     const auto misfit = [&](int buffer) {
-      const std::size_t held = plan_.buffers[index_of(buffer)];
+      const std::size_t held = computation_.buffers[index_of(buffer)];
       return held >= size ? held - size : size - held;
     };
     const auto best = std::min_element(free_.begin(), free_.end(),
                                        [&](int a, int b) { return misfit(a) < misfit(b); });
     const int buffer = *best;
     free_.erase(best);
-    plan_.buffers[index_of(buffer)] = std::max(plan_.buffers[index_of(buffer)], size);
+    computation_.buffers[index_of(buffer)] = std::max(computation_.buffers[index_of(buffer)], size);
     return buffer;
   }
 
@@ -149,11 +149,13 @@ class Planner {
   std::vector<bool> taken_;                ///< by node: part of a step already
   std::vector<bool> ready_;                ///< by ValueId: computed by a step already
   std::vector<int> free_;                  ///< buffers whose value is dead
-  Plan plan_;
+  Computation computation_;
 };
 
 }  // namespace
 
-Plan plan_of(const Network& network, Fusion fusion) { return Planner(network).plan(fusion); }
+Computation computation_of(const Network& network, Fusion fusion) {
+  return Planner(network).computation(fusion);
+}
 
 }  // namespace pcmlab

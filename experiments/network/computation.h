@@ -16,7 +16,7 @@ constexpr int kNone = -1;
 
 /// One step. Output = relu(node(input) + summand), the node with the batch norm behind it if
 /// `batch_norm` names one; an AddNode adds its summand anyway.
-struct Step {
+struct ComputationStep {
   int node = 0;            ///< index into Network::nodes
   int batch_norm = kNone;  ///< node merged into this one: a scale and a shift per channel
   bool relu = false;       ///< a ReLU is merged into this step
@@ -25,8 +25,8 @@ struct Step {
   ValueId output = 0;
 };
 
-struct Plan {
-  std::vector<Step> steps;
+struct Computation {
+  std::vector<ComputationStep> steps;
   std::vector<int> buffer_of;        ///< by ValueId; kNone for values that are never stored
   std::vector<std::size_t> buffers;  ///< elements per image that each buffer must hold
 };
@@ -36,6 +36,6 @@ enum class Fusion {
   None  ///< one step a node: every value can be looked at
 };
 
-Plan plan_of(const Network& network, Fusion fusion);
+Computation computation_of(const Network& network, Fusion fusion);
 
 }  // namespace pcmlab
