@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "db/records.h"
+
+namespace pcmlab::db {
+
+std::string_view to_string(RunState state) {
+  switch (state) {
+    case RunState::Running:
+      return "running";
+    case RunState::Complete:
+      return "complete";
+    case RunState::Stopped:
+      return "stopped";
+    case RunState::Failed:
+      return "failed";
+    case RunState::Interrupted:
+      return "interrupted";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(BatchKind kind) {
+  switch (kind) {
+    case BatchKind::Reset:
+      return "reset";
+    case BatchKind::Staircase:
+      return "staircase";
+    case BatchKind::Program:
+      return "program";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Reset:
+      return "reset";
+    case Verdict::Converged:
+      return "converged";
+    case Verdict::MaxIterations:
+      return "out of iterations";
+    case Verdict::StuckLow:
+      return "stuck low";
+    case Verdict::StuckHigh:
+      return "stuck high";
+  }
+  return "unknown";
+}
+
+}  // namespace pcmlab::db
