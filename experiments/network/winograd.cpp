@@ -34,11 +34,10 @@ constexpr std::size_t kLine = 64;
 constexpr int kLanes = 16;
 constexpr int kTile = 4;     ///< outputs a side
 constexpr int kWindow = 6;   ///< inputs a side
+constexpr int kHalf = 3;     ///< half a window
 constexpr int kPoints = 36;  ///< kWindow * kWindow
 constexpr int kBiasPoint = 1 * kWindow + 1;
 constexpr int kTiles = 8;  ///< that go through together
-
-constexpr int kStripColumns = kTiles * kTile + kWindow - kTile;  ///< of tiles side by side
 
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
@@ -145,16 +144,16 @@ PCM_AVX512_INLINE void input_transform(const __m512 (&d)[kWindow], __m512 (&v)[k
   v[5] = _mm512_fnmadd_ps(four, inner, _mm512_sub_ps(d[5], d[3]));
 }
 
-/// A^T m.
+/// A^T m; two of the additions are written as multiply-adds for the same reason.
 PCM_AVX512_INLINE void output_transform(const __m512 (&m)[kWindow], __m512 (&y)[kTile]) {
-  const __m512 two = _mm512_set1_ps(2.0f), four = _mm512_set1_ps(4.0f),
+  const __m512 one = _mm512_set1_ps(1.0f), two = _mm512_set1_ps(2.0f), four = _mm512_set1_ps(4.0f),
                eight = _mm512_set1_ps(8.0f);
   const __m512 sum1 = _mm512_add_ps(m[1], m[2]), difference1 = _mm512_sub_ps(m[1], m[2]);
   const __m512 sum2 = _mm512_add_ps(m[3], m[4]), difference2 = _mm512_sub_ps(m[3], m[4]);
-  y[0] = _mm512_add_ps(_mm512_add_ps(m[0], sum1), sum2);
+  y[0] = _mm512_fmadd_ps(one, _mm512_add_ps(m[0], sum1), sum2);
   y[1] = _mm512_fmadd_ps(two, difference2, difference1);
   y[2] = _mm512_fmadd_ps(four, sum2, sum1);
-  y[3] = _mm512_fmadd_ps(eight, difference2, _mm512_add_ps(difference1, m[5]));
+  y[3] = _mm512_fmadd_ps(eight, difference2, _mm512_fmadd_ps(one, difference1, m[5]));
 }
 
 /// G g.
@@ -182,10 +181,30 @@ struct Geometry {
   int in_height, in_width, out_height, out_width, pad_top, pad_left;
 };
 
-/// B^T d of `count` columns of a plane from the first of a tile's window on, [column][point].
-template <class Element>
-PCM_AVX512_INLINE void transform_columns(const Element* plane, const Geometry& g, const Tile& tile,
-                                         int count, float* strip) {
+/// Three of the six points of B^T d of one column: the first three or the last three.
+template <bool First>
+PCM_AVX512_INLINE void half_input_transform(const __m512 (&d)[kWindow], __m512 (&v)[kHalf]) {
+  const __m512 two = _mm512_set1_ps(2.0f), four = _mm512_set1_ps(4.0f);
+  const __m512 outer = _mm512_sub_ps(d[4], d[2]), inner = _mm512_sub_ps(d[3], d[1]);
+  if constexpr (First) {
+    v[0] = _mm512_fmadd_ps(four, _mm512_sub_ps(d[0], d[2]), outer);
+    const __m512 even = _mm512_fnmadd_ps(four, d[2], d[4]);
+    const __m512 odd = _mm512_fnmadd_ps(four, d[1], d[3]);
+    v[1] = _mm512_add_ps(even, odd);
+    v[2] = _mm512_sub_ps(even, odd);
+  } else {
+    v[0] = _mm512_fmadd_ps(two, inner, outer);
+    v[1] = _mm512_fnmadd_ps(two, inner, outer);
+    v[2] = _mm512_fnmadd_ps(four, inner, _mm512_sub_ps(d[5], d[3]));
+  }
+}
+
+/// Three rows of V = B^T d B of `count` tiles side by side, from `tile` on, in one block of
+/// channels; V with `stride` elements from point to point. Three rows of all six columns fit into
+/// the registers, and a tile's last two columns are the next one's first.
+template <bool First, class Element>
+PCM_AVX512_INLINE void transform_input(const Element* plane, const Geometry& g, const Tile& tile,
+                                       std::size_t count, Element* v, std::size_t stride) {
   const int top = tile.row - g.pad_top;
   const Element* rows[kWindow];  // outside the image: a row that is there, not wanted
   bool wanted[kWindow];
@@ -195,33 +214,39 @@ PCM_AVX512_INLINE void transform_columns(const Element* plane, const Geometry& g
     rows[r] = plane + index_of(row) * index_of(g.in_width) * kLanes;
     wanted[r] = row == top + r;
   }
-  const int left = tile.column - g.pad_left;
-  for (int c = 0; c < count; ++c) {
-    const int column = left + c;
-    __m512 d[kWindow], v[kWindow];
-    if (column < 0 || column >= g.in_width) {
+  int column = tile.column - g.pad_left;
+  __m512 half[kWindow][kHalf];
+  for (std::size_t t = 0; t < count; ++t) {
 #pragma GCC unroll 6
-      for (int r = 0; r < kWindow; ++r) v[r] = _mm512_setzero_ps();
-    } else {
+    for (int c = 0; c < kWindow; ++c) {
+      if (t > 0 && c < kWindow - kTile) continue;
+      __m512 d[kWindow];
+      if (column < 0 || column >= g.in_width) {
 #pragma GCC unroll 6
-      for (int r = 0; r < kWindow; ++r) d[r] = load(rows[r] + column * kLanes, wanted[r]);
-      input_transform(d, v);
+        for (int r = 0; r < kWindow; ++r) d[r] = _mm512_setzero_ps();
+      } else {
+#pragma GCC unroll 6
+        for (int r = 0; r < kWindow; ++r) d[r] = load(rows[r] + column * kLanes, wanted[r]);
+      }
+      half_input_transform<First>(d, half[c]);
+      ++column;
     }
+#pragma GCC unroll 3
+    for (int r = 0; r < kHalf; ++r) {
+      const __m512 line[kWindow]{half[0][r], half[1][r], half[2][r],
+                                 half[3][r], half[4][r], half[5][r]};
+      __m512 points[kWindow];
+      input_transform(line, points);
+      const int point = (First ? r : kHalf + r) * kWindow;
 #pragma GCC unroll 6
-    for (int r = 0; r < kWindow; ++r) _mm512_store_ps(strip + (c * kWindow + r) * kLanes, v[r]);
-  }
-}
-
-/// (B^T d) B, row by row, into V at stride `stride` from point to point.
-template <class Element>
-PCM_AVX512_INLINE void transform_rows(const float* strip, Element* v_of_tile, std::size_t stride) {
-  for (int r = 0; r < kWindow; ++r) {
-    __m512 d[kWindow], v[kWindow];
-#pragma GCC unroll 6
-    for (int c = 0; c < kWindow; ++c) d[c] = _mm512_load_ps(strip + (c * kWindow + r) * kLanes);
-    input_transform(d, v);
-#pragma GCC unroll 6
-    for (int c = 0; c < kWindow; ++c) store(v_of_tile + index_of(r * kWindow + c) * stride, v[c]);
+      for (int c = 0; c < kWindow; ++c) store(v + index_of(point + c) * stride, points[c]);
+    }
+    v += kLanes;
+#pragma GCC unroll 3
+    for (int r = 0; r < kHalf; ++r) {
+      half[0][r] = half[4][r];
+      half[1][r] = half[5][r];
+    }
   }
 }
 
@@ -356,8 +381,7 @@ PCM_AVX512 void multiply_all(const Element* v, const Element* u, std::size_t u_s
 template <class Element>
 PCM_AVX512 void run_tiles(const Element* input, Element* output, std::span<const Tile> tiles,
                           const Geometry& g, const Element* u, const float* bias, int in_channels,
-                          int out_blocks, bool accumulate, bool relu, float* strip, Element* v,
-                          float* m) {
+                          int out_blocks, bool accumulate, bool relu, Element* v, float* m) {
   const int in_blocks = blocks_of(in_channels);
   const std::size_t v_stride = point_stride(in_blocks);
   const std::size_t in_plane = index_of(g.in_height) * index_of(g.in_width) * kLanes;
@@ -366,12 +390,12 @@ PCM_AVX512 void run_tiles(const Element* input, Element* output, std::span<const
     for (std::size_t t = 0; t < tiles.size();) {
       std::size_t neighbours = 1;  // tiles side by side share columns
       while (t + neighbours < tiles.size() && tiles[t + neighbours].column != 0) ++neighbours;
-      transform_columns(input + (tiles[t].image * index_of(in_blocks) + index_of(block)) * in_plane,
-                        g, tiles[t], static_cast<int>(neighbours) * kTile + kWindow - kTile, strip);
-      for (std::size_t n = 0; n < neighbours; ++n, ++t) {
-        transform_rows(strip + n * kTile * kWindow * kLanes,
-                       v + (index_of(block * kTiles) + t) * kLanes, v_stride);
-      }
+      const Element* plane =
+          input + (tiles[t].image * index_of(in_blocks) + index_of(block)) * in_plane;
+      Element* to = v + (index_of(block * kTiles) + t) * kLanes;
+      transform_input<true>(plane, g, tiles[t], neighbours, to, v_stride);
+      transform_input<false>(plane, g, tiles[t], neighbours, to, v_stride);
+      t += neighbours;
     }
   }
   const std::size_t u_stride =
@@ -436,8 +460,7 @@ template <class Element>
 void WinogradConv::run_as(const Element* input, Element* output, int images, bool accumulate,
                           bool relu, std::byte* scratch) const {
   const Geometry g{in_height_, in_width_, out_height_, out_width_, pad_top_, pad_left_};
-  auto* strip = reinterpret_cast<float*>(scratch);
-  auto* m = strip + kStripColumns * kWindow * kLanes;
+  auto* m = reinterpret_cast<float*>(scratch);
   auto* v = reinterpret_cast<Element*>(m + index_of(out_blocks_ * kTiles * kPoints * kLanes));
   const int down = tiles_of(out_height_), across = tiles_of(out_width_);
   std::array<Tile, kTiles> tiles;
@@ -451,7 +474,7 @@ void WinogradConv::run_as(const Element* input, Element* output, int images, boo
         const bool last = image + 1 == images && row + 1 == down && column + 1 == across;
         if (filled < kTiles && !last) continue;
         run_tiles(input, output, std::span<const Tile>(tiles.data(), filled), g, u, bias,
-                  in_channels_, out_blocks_, accumulate, relu, strip, v, m);
+                  in_channels_, out_blocks_, accumulate, relu, v, m);
         filled = 0;
       }
     }
@@ -478,8 +501,7 @@ void WinogradConv::run(const std::byte*, std::byte*, int, bool, bool, std::byte*
 #endif
 
 std::size_t WinogradConv::scratch_bytes() const {
-  return sizeof(float) * (index_of(kStripColumns * kWindow * kLanes) +
-                          index_of(out_blocks_ * kTiles * kPoints * kLanes) +
+  return sizeof(float) * (index_of(out_blocks_ * kTiles * kPoints * kLanes) +
                           index_of(kPoints) * point_stride(in_blocks_));
 }
 
