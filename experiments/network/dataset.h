@@ -13,7 +13,7 @@
 
 namespace pcmlab {
 
-/// Images as a network takes them.
+/// Images as a network takes them; a 3x32x32 image has 12 kB.
 struct Dataset {
   std::string name;         ///< "fashion-mnist test"
   std::string description;  ///< files, counts and checksums, for the run's provenance

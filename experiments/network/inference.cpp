@@ -340,6 +340,12 @@ Result<std::vector<float>> InferenceEngine::logits(const Dataset& images, std::s
 
 Result<std::int64_t> InferenceEngine::count_correct(const Dataset& images) {
   PCM_TRY(impl_->check(images, 0, images.count()));
+  if (impl_->classes() != index_of(images.classes)) {
+    return fail(ErrorCode::BadNetwork,
+                fmt::format("network {} tells {} classes apart, {} has {}", impl_->network.name,
+                            impl_->classes(), images.name, images.classes),
+                "Choose the dataset that the network was trained on.");
+  }
   std::atomic<std::int64_t> correct{0};
   impl_->run(images, 0, images.count(), [&](std::size_t image, std::span<const float> logits) {
     if (is_largest(logits, images.labels[image])) correct.fetch_add(1, std::memory_order_relaxed);

@@ -31,8 +31,9 @@ struct BatchNormStatistics {
 /// bfloat16 where the CPU has instructions for it, else float32.
 Precision fastest_precision();
 
-/// A network ready to run: kernels chosen and memory laid out once; weights and output scales can
-/// be exchanged between runs without building anything again.
+/// A network ready to run: kernels chosen and memory laid out once; weights, output scales and
+/// batch norms can be exchanged between runs without building anything again. A setter that is
+/// given another number of values than the network has throws std::invalid_argument.
 class InferenceEngine {
  public:
   /// \param batch  images in one pass of one thread; 0 = kDefaultBatch.
@@ -65,7 +66,8 @@ class InferenceEngine {
   /// Logits of images [first, first + count), [count][classes]. Errors: BadNetwork (image shape).
   Result<std::vector<float>> logits(const Dataset& images, std::size_t first, std::size_t count);
 
-  /// How many of the images have their label as the largest logit.
+  /// How many of the images have their label as the largest logit, the first one if several are.
+  /// Errors: BadNetwork (image shape, number of classes).
   Result<std::int64_t> count_correct(const Dataset& images);
 
  private:

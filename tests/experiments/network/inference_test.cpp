@@ -332,6 +332,17 @@ TEST(Inference, RefusesImagesOfAnotherShapeAndNamesBoth) {
   }
 }
 
+TEST(Inference, RefusesToCountWithAnotherNumberOfClasses) {
+  const Network network = small_network();
+  Dataset images = random_images(network, 2);
+  images.classes = 100;
+  auto engine = InferenceEngine::create(network, Precision::Float32).value();
+  const Error error = engine.count_correct(images).error();
+  EXPECT_EQ(error.code, ErrorCode::BadNetwork);
+  EXPECT_THAT(error.message,
+              testing::AllOf(testing::HasSubstr("10 classes"), testing::HasSubstr("100")));
+}
+
 TEST(Inference, RefusesAnotherNumberOfWeightsAsABug) {
   auto engine = InferenceEngine::create(small_network(), Precision::Float32).value();
   EXPECT_THROW(engine.set_weights(std::vector<float>(5)), std::invalid_argument);
