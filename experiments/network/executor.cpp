@@ -370,6 +370,7 @@ std::span<const float> Workspace::run(const float* pixels) {
 }
 
 void Workspace::read_value(ValueId value, std::vector<float>& to) {
+  const SingleThreaded guard;
   const memory::desc layout({executor_.dims_of(value), Type::f32, Tag::nhwc});
   to.resize(layout.get_size() / sizeof(float));
   memory from = at(executor_.layout_of(value), value);

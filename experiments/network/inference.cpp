@@ -203,13 +203,8 @@ struct InferenceEngine::Impl {
     }
     fill(*measuring);
     const Batches batches(images, first, count, measuring->batch());
-    std::vector<Workspace> spaces;
-    spaces.reserve(batches.number());
-    for (std::size_t i = 0; i < batches.number(); ++i) spaces.emplace_back(*measuring);
-    const auto each = [&](const auto& work) {
-      share_jobs(workers.size(), batches.number(), [&](std::size_t, std::size_t i) { work(i); });
-    };
-    each([&](std::size_t i) {
+    while (spaces.size() < batches.number()) spaces.emplace_back(*measuring);
+    each(batches, [&](std::size_t i) {
       std::vector<float> padded;
       spaces[i].load(batches.at(i, padded));
     });
@@ -217,47 +212,52 @@ struct InferenceEngine::Impl {
     const auto& steps = measuring->computation().steps;
     for (std::size_t s = 0; s < steps.size(); ++s) {
       if (norm_of[index_of(steps[s].node)] != kNone) {
-        measured.push_back(statistics(spaces, batches, steps[s].input));
+        measured.push_back(statistics(batches, steps[s].input));
         measuring->set_batch_norm(s, measured.back().mean, measured.back().variance);
       }
-      each([&](std::size_t i) { spaces[i].run_step(s); });
+      each(batches, [&](std::size_t i) { spaces[i].run_step(s); });
     }
     return measured;
   }
 
-  /// Mean and variance of a value over all batches, per channel. In the order of the images, so
-  /// that the sums do not depend on threads.
-  BatchNormStatistics statistics(std::vector<Workspace>& spaces, const Batches& batches,
-                                 ValueId value) const {
+  /// Calls work(batch) for each batch, on several threads at once.
+  template <class Work>
+  void each(const Batches& batches, const Work& work) {
+    share_jobs(workers.size(), batches.number(), [&](std::size_t, std::size_t i) { work(i); });
+  }
+
+  /// Mean and variance of a value over all batches, per channel.
+  BatchNormStatistics statistics(const Batches& batches, ValueId value) {
     const ValueShape& shape = network.shapes[index_of(value)];
     const std::size_t channels = index_of(shape.channels);
     const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
-    std::vector<float> values;
-    std::vector<double> sum(channels, 0.0), squares(channels, 0.0);
-    const auto visit = [&](const auto& use) {
-      for (std::size_t i = 0; i < spaces.size(); ++i) {
-        spaces[i].read_value(value, values);
-        const std::size_t rows = batches.filled(i) * pixels;
-        for (std::size_t row = 0; row < rows; ++row) use(values.data() + row * channels);
-      }
-    };
     const double n = static_cast<double>(batches.count * pixels);
-    visit([&](const float* row) {
-      for (std::size_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(row[c]);
-    });
-    for (double& mean : sum) mean /= n;
-    visit([&](const float* row) {
-      for (std::size_t c = 0; c < channels; ++c) {
-        const double deviation = static_cast<double>(row[c]) - sum[c];
-        squares[c] += deviation * deviation;
+    std::vector<std::vector<float>> values(batches.number());
+    each(batches, [&](std::size_t i) { spaces[i].read_value(value, values[i]); });
+
+    // Sums of each batch, added in the order of the batches: the same on any number of threads.
+    std::vector<std::vector<double>> parts(batches.number());
+    const auto average = [&](const auto& term) {
+      each(batches, [&](std::size_t i) {
+        parts[i].assign(channels, 0.0);
+        const float* row = values[i].data();
+        for (std::size_t k = batches.filled(i) * pixels; k > 0; --k, row += channels) {
+          for (std::size_t c = 0; c < channels; ++c) {
+            parts[i][c] += term(static_cast<double>(row[c]), c);
+          }
+        }
+      });
+      std::vector<double> total(channels, 0.0);
+      for (const auto& part : parts) {
+        for (std::size_t c = 0; c < channels; ++c) total[c] += part[c] / n;
       }
-    });
-    BatchNormStatistics result;
-    for (std::size_t c = 0; c < channels; ++c) {
-      result.mean.push_back(static_cast<float>(sum[c]));
-      result.variance.push_back(static_cast<float>(squares[c] / n));
-    }
-    return result;
+      return total;
+    };
+    const std::vector<double> mean = average([](double v, std::size_t) { return v; });
+    const std::vector<double> variance =
+        average([&](double v, std::size_t c) { return (v - mean[c]) * (v - mean[c]); });
+    return {std::vector<float>(mean.begin(), mean.end()),
+            std::vector<float>(variance.begin(), variance.end())};
   }
 
   const Network network;
@@ -269,6 +269,7 @@ struct InferenceEngine::Impl {
   Executor executor;
   std::vector<Workspace> workers;
   std::optional<Executor> measuring;  ///< one step a node; made when first needed
+  std::vector<Workspace> spaces;      ///< of `measuring`, one a batch
   std::vector<float> scale, shift;    ///< of one layer at a time
 };
 

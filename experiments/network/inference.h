@@ -58,7 +58,7 @@ class InferenceEngine {
   /// Mean and variance (divided by the number of values) of every batch norm's input over one
   /// mini-batch, images [first, first + count), each batch norm passing on values normalised with
   /// the mini-batch's own statistics, as in training. Leaves the engine's statistics alone.
-  /// Holds all activations of two layers at once, some 0.2 MB an image. Errors: as logits().
+  /// Takes some 0.2 MB an image, kept for the next call. Errors: as logits().
   Result<std::vector<BatchNormStatistics>> measure_batch_norms(const Dataset& images,
                                                                std::size_t first,
                                                                std::size_t count);
