@@ -239,7 +239,7 @@ Result<void> ProgramAndVerify::pulse(const Devices& devices) {
   }
   std::vector<db::BatchOutcome> outcomes;
   auto sent = board_.program(pass_first_batch_, settings_.pulse_width, addresses_of(devices),
-                                   amplitudes_10nA, note_pulses(devices, 1, outcomes));
+                             amplitudes_10nA, note_pulses(devices, 1, outcomes));
   // Also after an error: what the board acknowledged is written down.
   PCM_TRY(store_.add_outcomes(programming_, outcomes));
   return sent;
