@@ -34,7 +34,7 @@ class Accuracy : public Experiment {
 
   Result<Prediction> predict(PlanFacts& facts) const override {
     if (facts.sweeps == 0) return no_sweeps();
-    const double per_image_s = precision_ == Precision::Bfloat16 ? 1.1e-4 : 4.6e-4;
+    const double per_image_s = precision_ == Precision::Bfloat16 ? 1.35e-4 : 2.2e-4;
     Prediction prediction;
     prediction.host_s =
         static_cast<double>(facts.images) * per_image_s * static_cast<double>(1 + 2 * facts.sweeps);
@@ -145,7 +145,8 @@ const ExperimentInfo accuracy_info{
          text("precision", "auto",
               "arithmetic of the inference; auto: bfloat16 where the CPU has it",
               {"auto", "float32", "bfloat16"}),
-         integer("batch_images", "images", 200, 1, 10000, "images in one pass"),
+         integer("batch_images", "images", kDefaultBatch, 1, 10000,
+                 "images in one pass of a thread"),
          text("gdc_reference", "first-sweep",
               "what GDC takes as no drift: the first sweep, the verify reads of programming, or "
               "the targets",
