@@ -13,7 +13,7 @@
 namespace pcmlab::mock {
 namespace {
 
-enum class Fault : std::uint8_t { None, StuckLow, StuckHigh };
+enum class Fault : std::uint8_t { None, StuckLow, StuckHigh, Open };
 
 constexpr double kDeviceSpreadStep = 1.0 / 4096.0;  // resolution of a stored deviation, in sigma
 constexpr std::uint8_t kMostSetSteps = 255;         // the memory has long faded
@@ -78,6 +78,12 @@ struct PcmChip::Impl {
   LaneKey key_of(std::size_t index) const {
     return lane_key(seed, static_cast<std::uint32_t>(index));
   }
+  /// The read circuit as the planned faults have it at a time.
+  ReadCircuit circuit_at(BoardTime time) const {
+    ReadCircuit now = circuit;
+    now.gain += static_cast<float>(reference_drift_per_day * seconds(time) / 86400.0);
+    return now;
+  }
   bool has_repeats(std::span<const DeviceAddress> addresses);
   void for_lanes(std::span<const DeviceAddress> addresses,
                  const std::function<void(std::size_t begin, std::size_t count)>& work);
@@ -95,6 +101,8 @@ struct PcmChip::Impl {
   std::vector<std::uint64_t> seen;  // scratch of has_repeats, one bit a device
   std::vector<std::int64_t> starts_ns;
   std::uint32_t reference_counter = 0;
+  ReadCircuit circuit;
+  double reference_drift_per_day = 0;
 };
 
 /// A device fresh from the fab: fully RESET at time zero.
@@ -227,6 +235,43 @@ PcmChip::PcmChip(PcmChip&&) noexcept = default;
 PcmChip& PcmChip::operator=(PcmChip&&) noexcept = default;
 PcmChip::~PcmChip() = default;
 
+void PcmChip::plant(const ChipFaults& faults) {
+  const ArrayShape shape = impl_->shape;
+  auto& devices = impl_->devices;
+  const auto break_device = [&](std::size_t index, Fault fault) {
+    devices.fault[index] = fault;
+    devices.state[index] = fault == Fault::StuckHigh ? 0.0f : 1.0f;
+    if (fault == Fault::Open) devices.set_uS[index] = devices.reset_uS[index] = 0.0f;
+  };
+  const double low = faults.stuck_low_fraction;
+  const double high = low + faults.stuck_high_fraction;
+  for (std::size_t index = 0; high > 0 && index < shape.device_count(); ++index) {
+    const LaneKey key = lane_key(~faults.seed, static_cast<std::uint32_t>(index));
+    const double fate = static_cast<double>(lane_uniform(lane_bits(key, 0)));
+    if (fate < high) break_device(index, fate < low ? Fault::StuckLow : Fault::StuckHigh);
+  }
+  for (const DeviceAddress address : faults.stuck_low) {
+    if (shape.contains(address)) break_device(shape.linear(address), Fault::StuckLow);
+  }
+  for (const DeviceAddress address : faults.stuck_high) {
+    if (shape.contains(address)) break_device(shape.linear(address), Fault::StuckHigh);
+  }
+  const auto open = [&](WordLine word_line, BitLine bit_line) {
+    const DeviceAddress address{word_line, bit_line};
+    if (shape.contains(address)) break_device(shape.linear(address), Fault::Open);
+  };
+  for (const WordLine word_line : faults.dead_word_lines) {
+    for (std::uint16_t b = 0; b < shape.bit_lines; ++b) open(word_line, BitLine{b});
+  }
+  for (const BitLine bit_line : faults.dead_bit_lines) {
+    for (std::uint16_t w = 0; w < shape.word_lines; ++w) open(WordLine{w}, bit_line);
+  }
+  impl_->circuit.bits_stuck_at_1 = faults.adc_bits_stuck_at_1;
+  impl_->circuit.bits_stuck_at_0 = faults.adc_bits_stuck_at_0;
+  impl_->circuit.gain = 1.0f + static_cast<float>(faults.reference_error);
+  impl_->reference_drift_per_day = faults.reference_drift_per_day;
+}
+
 ArrayShape PcmChip::shape() const { return impl_->shape; }
 const PcmParameters& PcmChip::parameters() const { return impl_->physics.parameters; }
 
@@ -240,6 +285,7 @@ Duration PcmChip::pulse_time(Duration width) const {
 void PcmChip::read(std::span<const DeviceAddress> addresses, std::uint8_t samples,
                    Voltage /*read_voltage*/, BoardTime start, std::span<std::uint16_t> sums) {
   const std::int64_t each_ns = read_time(samples).count();
+  const ReadCircuit circuit = impl_->circuit_at(start);
   const auto burst_ns = std::llround(parameters().sample_time_ns * (samples - 1));
   impl_->for_lanes(addresses, [&](std::size_t begin, std::size_t count) {
     LaneArray<std::int64_t> now_ns;
@@ -250,7 +296,7 @@ void PcmChip::read(std::span<const DeviceAddress> addresses, std::uint8_t sample
     DeviceLanes lanes;
     LaneArray<std::uint32_t> code_sums;
     impl_->load(group, now_ns, lanes);
-    read_burst(impl_->physics, samples, lanes, code_sums);
+    read_burst(impl_->physics, circuit, samples, lanes, code_sums);
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t index = impl_->shape.linear(group[i]);
       impl_->store_noise(index, i, lanes);
@@ -320,8 +366,9 @@ void PcmChip::initialise(std::span<const DeviceAddress> addresses,
   });
 }
 
-void PcmChip::read_references(std::uint8_t samples, BoardTime /*start*/,
+void PcmChip::read_references(std::uint8_t samples, BoardTime start,
                               std::span<std::uint16_t> sums) {
+  const ReadCircuit circuit = impl_->circuit_at(start);
   const PcmParameters& p = parameters();
   const LaneKey key = lane_key(impl_->seed, std::numeric_limits<std::uint32_t>::max());
   for (std::size_t r = 0; r < sums.size(); ++r) {
@@ -330,9 +377,10 @@ void PcmChip::read_references(std::uint8_t samples, BoardTime /*start*/,
       float noise, unused;
       lane_normals(key, impl_->reference_counter, noise, unused);
       impl_->reference_counter += 2;
-      const double code = p.references_uS[r] / p.adc_step_uS + p.adc_offset_lsb +
-                          p.adc_noise_lsb * static_cast<double>(noise);
-      sum += static_cast<int>(std::clamp(std::floor(code + 0.5), 0.0, 255.0));
+      const double code = p.references_uS[r] / p.adc_step_uS * static_cast<double>(circuit.gain) +
+                          p.adc_offset_lsb + p.adc_noise_lsb * static_cast<double>(noise);
+      const auto clean = static_cast<int>(std::clamp(std::floor(code + 0.5), 0.0, 255.0));
+      sum += (clean | circuit.bits_stuck_at_1) & ~circuit.bits_stuck_at_0;
     }
     sums[r] = static_cast<std::uint16_t>(sum);
   }

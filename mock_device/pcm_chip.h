@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "mock_device/chip_faults.h"
 #include "mock_device/pcm_parameters.h"
 #include "protocol/device_address.h"
 #include "protocol/messages.h"
@@ -23,6 +24,9 @@ class PcmChip {
   PcmChip(PcmChip&&) noexcept;
   PcmChip& operator=(PcmChip&&) noexcept;
   ~PcmChip();
+
+  /// Breaks what the plan names, for good. Addresses outside the array are ignored.
+  void plant(const ChipFaults& faults);
 
   ArrayShape shape() const;
   const PcmParameters& parameters() const;

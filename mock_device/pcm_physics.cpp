@@ -158,8 +158,8 @@ void apply_pulse(const PhysicsConstants& constants, const LaneFloat& amplitude_u
 }
 
 PCM_VECTOR_CLONES
-void read_burst(const PhysicsConstants& constants, int samples, DeviceLanes& lanes,
-                LaneArray<std::uint32_t>& code_sums) {
+void read_burst(const PhysicsConstants& constants, const ReadCircuit& circuit, int samples,
+                DeviceLanes& lanes, LaneArray<std::uint32_t>& code_sums) {
   const PcmParameters& p = constants.parameters;
 
   // The noise's way since the last read or pulse: y <- y e^(-dt/tau) + sqrt(1 - e^(-2 dt/tau)) xi.
@@ -215,7 +215,9 @@ void read_burst(const PhysicsConstants& constants, int samples, DeviceLanes& lan
     for (std::size_t i = 0; i < kLanes; ++i) slow[i] += constants.weight[k] * lanes.noise[k][i];
   }
 
-  const auto codes_per_uS = static_cast<float>(1.0 / p.adc_step_uS);
+  const auto codes_per_uS = static_cast<float>(1.0 / p.adc_step_uS) * circuit.gain;
+  const std::uint32_t ones = circuit.bits_stuck_at_1;
+  const std::uint32_t kept_bits = ~std::uint32_t{circuit.bits_stuck_at_0};
   const auto adc_noise = static_cast<float>(p.adc_noise_lsb);
   const auto adc_offset = static_cast<float>(p.adc_offset_lsb);
   LaneFloat white, spare;
@@ -248,8 +250,9 @@ void read_burst(const PhysicsConstants& constants, int samples, DeviceLanes& lan
       const float g = drifted_uS[i] * (1.0f + noise_scale[i] * noise);
       const float code =
           (g < 0.0f ? 0.0f : g) * codes_per_uS + adc_offset + adc_noise * conversion[i] + 0.5f;
-      code_sums[i] += static_cast<std::uint32_t>(
+      const auto clean = static_cast<std::uint32_t>(
           static_cast<std::int32_t>(clamp(code, 0.0f, static_cast<float>(kMaxCode))));
+      code_sums[i] += (clean | ones) & kept_bits;
     }
   }
   for (std::size_t i = 0; i < kLanes; ++i) lanes.counter[i] += used;

@@ -40,13 +40,19 @@ struct DeviceLanes {
   LaneFloat since_s;  ///< since the noise was last brought up to date
 };
 
+/// What a conductance goes through on its way to a code, common to all devices of a call.
+struct ReadCircuit {
+  float gain = 1.0f;  ///< of the ADC, relative to its nominal step
+  std::uint8_t bits_stuck_at_1 = 0, bits_stuck_at_0 = 0;  ///< of the code
+};
+
 /// One pulse of each lane's amplitude; lanes with amplitude 0 are computed and must be discarded by
 /// the caller. Draws, state, drift exponent and noise are those after the pulse.
 void apply_pulse(const PhysicsConstants& constants, const LaneFloat& amplitude_uA, float width_ns,
                  DeviceLanes& lanes);
 
 /// A burst of consecutive samples of each lane; sums of ADC codes.
-void read_burst(const PhysicsConstants& constants, int samples, DeviceLanes& lanes,
-                LaneArray<std::uint32_t>& code_sums);
+void read_burst(const PhysicsConstants& constants, const ReadCircuit& circuit, int samples,
+                DeviceLanes& lanes, LaneArray<std::uint32_t>& code_sums);
 
 }  // namespace pcmlab::mock
