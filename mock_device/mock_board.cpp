@@ -371,7 +371,7 @@ wire::Reply MockBoard::answer(const wire::ReadReferencesRequest& request) {
   if ((settings_.capabilities & wire::kReferenceResistors) == 0) {
     return refused(Refusal::Unsupported, "there are no reference resistors");
   }
-  const auto& nominal_uS = chip_.parameters().references_uS;
+  const auto& nominal_uS = chip_.parameters().references_uS();
   std::vector<std::uint16_t> sums(nominal_uS.size());
   chip_.read_references(request.samples, chip_time(), sums);
   spend(chip_.read_time(request.samples) * static_cast<Duration::rep>(sums.size()));

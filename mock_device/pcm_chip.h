@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// The twin of a PCM chip: an array of devices that answer pulses and reads as real ones do.
-/// Model and sources: pcm_parameters.h. A chip is used by one thread at a time; it spreads its work
-/// over a few threads of its own, and what it answers depends on the seed and the calls alone.
+/// Model and sources: pcm_parameters.h, chip_model.h. A chip is used by one thread at a time; it
+/// spreads its work over a few threads of its own, and what it answers depends on the seed and the
+/// calls alone.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 #include <span>
 
 #include "mock_device/chip_faults.h"
-#include "mock_device/pcm_parameters.h"
+#include "mock_device/chip_model.h"
+#include "mock_device/temperature_profile.h"
 #include "protocol/device_address.h"
 #include "protocol/messages.h"
 #include "protocol/quantities.h"
@@ -19,7 +21,10 @@ namespace pcmlab::mock {
 
 class PcmChip {
  public:
+  /// \param model    checked by check(); its shape is only a proposal, `shape` counts
   /// \param threads  worker threads; 0 = one per core. The results do not depend on it.
+  PcmChip(const ChipModel& model, ArrayShape shape, std::uint64_t seed, unsigned threads);
+  /// A chip of the model's formulas alone.
   PcmChip(const PcmParameters& parameters, ArrayShape shape, std::uint64_t seed, unsigned threads);
   PcmChip(PcmChip&&) noexcept;
   PcmChip& operator=(PcmChip&&) noexcept;
@@ -27,6 +32,10 @@ class PcmChip {
 
   /// Breaks what the plan names, for good. Addresses outside the array are ignored.
   void plant(const ChipFaults& faults);
+
+  /// The chip's temperature from now on, by chip time. 300 K unless set.
+  void set_temperature(TemperatureProfile profile);
+  Temperature temperature_at(BoardTime time) const;
 
   ArrayShape shape() const;
   const PcmParameters& parameters() const;
@@ -48,7 +57,7 @@ class PcmChip {
                   BoardTime start);
 
   /// Sums of ADC codes of the on-chip reference resistors, in the order of
-  /// PcmParameters::references_uS.
+  /// PcmParameters::references_uS().
   void read_references(std::uint8_t samples, BoardTime start, std::span<std::uint16_t> sums);
 
   /// Pulses a device has had since the chip was made.

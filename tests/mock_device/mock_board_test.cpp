@@ -222,7 +222,7 @@ TEST_F(MockBoardTest, RefusesMoreDevicesThanItTakes) {
 
 TEST_F(MockBoardTest, ReadsItsReferences) {
   const auto reply = ask<wire::ReadReferencesReply>(wire::ReadReferencesRequest{255, {}});
-  ASSERT_EQ(reply.references.size(), PcmParameters{}.references_uS.size());
+  ASSERT_EQ(reply.references.size(), PcmParameters{}.references_uS().size());
   for (const wire::ReferenceReading& reading : reply.references) {
     const double code = reading.code_sum / 255.0;
     EXPECT_NEAR(code * PcmParameters{}.adc_step_uS, reading.nominal.uS(), 0.1);
