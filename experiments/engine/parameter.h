@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,7 +55,12 @@ class ParameterValues {
   /// All defaults.
   explicit ParameterValues(std::span<const Parameter> table);
 
-  void set(const std::string& name, ParameterValue value) { values_[name] = std::move(value); }
+  void set(const std::string& name, ParameterValue value) {
+    values_[name] = std::move(value);
+    given_.insert(name);
+  }
+  /// Whether somebody has said so, rather than the default.
+  bool is_given(const std::string& name) const { return given_.contains(name); }
 
   double real(const std::string& name) const { return std::get<double>(values_.at(name)); }
   std::int64_t integer(const std::string& name) const {
@@ -73,6 +79,7 @@ class ParameterValues {
 
  private:
   std::map<std::string, ParameterValue> values_;
+  std::set<std::string> given_;
 };
 
 /// The name among `known` that `wrong` was probably meant to be; empty when none is near.

@@ -137,6 +137,43 @@ Result<PlanStep> read_step(const toml::table& toml, const std::string& source, s
   return PlanStep{*name, std::move(values)};
 }
 
+Result<toml::table> parse_toml(const std::string& text, const std::string& source,
+                               const std::string& advice) {
+  try {
+    return toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    return fail(
+        ErrorCode::BadPlan,
+        fmt::format("{}: not valid TOML: {}", place(source, error.source()), error.description()),
+        advice);
+  }
+}
+
+/// The sections of a file. \param other  a key at the top that is none.
+Result<std::map<std::string, ParameterValues>> read_sections(
+    const toml::table& toml, const std::string& source, const std::vector<ParameterTable>& sections,
+    std::string_view other) {
+  std::map<std::string, ParameterValues> values;
+  for (const ParameterTable& section : sections) {
+    values.emplace(section.name, ParameterValues(section.parameters));
+  }
+  std::vector<std::string> known = names_of(sections);
+  if (!other.empty()) known.emplace_back(other);
+  for (const auto& [key, node] : toml) {
+    if (key.str() == other) continue;
+    const ParameterTable* section = find(sections, key.str());
+    if (section == nullptr || !node.is_table()) {
+      return fail(
+          ErrorCode::BadPlan,
+          fmt::format("{}: there is no section \"{}\"", place(source, key.source()), key.str()),
+          suggestion(key.str(), known));
+    }
+    PCM_ASSIGN(values[section->name], read_table(*section, *node.as_table(), source,
+                                                 fmt::format("[{}]", section->name), {}));
+  }
+  return values;
+}
+
 }  // namespace
 
 std::vector<ParameterTable> plan_sections() {
@@ -160,45 +197,30 @@ std::vector<ParameterTable> plan_sections() {
   };
 }
 
+Result<std::map<std::string, ParameterValues>> parse_sections(
+    const std::string& text, const std::string& source, const std::vector<ParameterTable>& sections,
+    const std::string& advice) {
+  PCM_ASSIGN(const toml::table toml, parse_toml(text, source, advice));
+  return read_sections(toml, source, sections, {});
+}
+
 Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema) {
-  toml::table toml;
-  try {
-    toml = toml::parse(text, source);
-  } catch (const toml::parse_error& error) {
-    return fail(
-        ErrorCode::BadPlan,
-        fmt::format("{}: not valid TOML: {}", place(source, error.source()), error.description()),
-        "mend that line; `pcmlab describe` shows what a plan looks like");
-  }
+  PCM_ASSIGN(
+      const toml::table toml,
+      parse_toml(text, source, "mend that line; `pcmlab describe` shows what a plan looks like"));
   Plan plan;
-  for (const ParameterTable& section : schema.sections) {
-    plan.sections.emplace(section.name, ParameterValues(section.parameters));
-  }
-  std::vector<std::string> known = names_of(schema.sections);
-  known.emplace_back("step");
-  for (const auto& [key, node] : toml) {
-    const std::string where = place(source, key.source());
-    if (key.str() == "step") {
-      const toml::array* steps = node.as_array();
-      if (steps == nullptr || !steps->is_array_of_tables()) {
-        return fail(ErrorCode::BadPlan, where + ": step is not a list of tables",
-                    "write each step under a line of its own that says [[step]]");
-      }
-      for (std::size_t i = 0; i < steps->size(); ++i) {
-        PCM_ASSIGN(PlanStep step, read_step(*steps->get(i)->as_table(), source, i + 1, schema));
-        plan.steps.push_back(std::move(step));
-      }
-      continue;
-    }
-    const ParameterTable* section = find(schema.sections, key.str());
-    if (section == nullptr || !node.is_table()) {
+  PCM_ASSIGN(plan.sections, read_sections(toml, source, schema.sections, "step"));
+  if (const toml::node* node = toml.get("step")) {
+    const toml::array* steps = node->as_array();
+    if (steps == nullptr || !steps->is_array_of_tables()) {
       return fail(ErrorCode::BadPlan,
-                  fmt::format("{}: there is no section \"{}\"", where, key.str()),
-                  suggestion(key.str(), known));
+                  place(source, node->source()) + ": step is not a list of tables",
+                  "write each step under a line of its own that says [[step]]");
     }
-    PCM_ASSIGN(ParameterValues values, read_table(*section, *node.as_table(), source,
-                                                  fmt::format("[{}]", section->name), {}));
-    plan.sections[section->name] = std::move(values);
+    for (std::size_t i = 0; i < steps->size(); ++i) {
+      PCM_ASSIGN(PlanStep step, read_step(*steps->get(i)->as_table(), source, i + 1, schema));
+      plan.steps.push_back(std::move(step));
+    }
   }
   if (plan.steps.empty()) {
     return fail(ErrorCode::BadPlan, source + ": the plan has no [[step]]",

@@ -42,6 +42,13 @@ struct Plan {
   const ParameterValues& section(const std::string& name) const { return sections.at(name); }
 };
 
+/// A TOML file of nothing but sections. Those that it leaves out have their defaults.
+/// \param advice  for a file that is not TOML at all
+/// Errors: BadPlan, as parse_plan().
+Result<std::map<std::string, ParameterValues>> parse_sections(
+    const std::string& text, const std::string& source, const std::vector<ParameterTable>& sections,
+    const std::string& advice);
+
 /// Errors: BadPlan, naming line, section and key, what would be right, and for a misspelt name the
 /// nearest known one.
 Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema);

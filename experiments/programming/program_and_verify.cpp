@@ -161,7 +161,7 @@ Result<void> ProgramAndVerify::program_block(Devices active) {
     const std::size_t before = active.size();
     active = decide(active, pass);
     decided_ += static_cast<std::int64_t>(before - active.size());
-    PCM_TRY((*progress_)(iteration_, decided_, outcome_.summary.nonzero_targets));
+    PCM_TRY((*progress_)({iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets}));
     if (!active.empty()) PCM_TRY(pulse(active));
   }
   return {};
@@ -189,12 +189,12 @@ double ProgramAndVerify::drift_until_aim(Duration age) const {
   return std::pow(seconds(settings_.aim_age) / seconds(age), settings_.aim_drift_exponent);
 }
 
-/// Compares what was read with the targets. \return the devices that go on, with new amplitudes.
 ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices, const VerifyPass& pass) {
   auto& result = outcome_.devices;
   const double low_uA = settings_.min_amplitude.uA();
   const double high_uA = settings_.max_amplitude.uA();
   Devices going_on;
+  converged_.clear();
   double lead = 1;  // of the conductance now over the one aimed at; the same within a chunk
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::uint32_t d = devices[i];
@@ -208,6 +208,7 @@ ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices, const
     result.last_code_sums[d] = pass.code_sums[i];
     if (std::abs(excess_uS) <= settings_.tolerance_uS) {
       result.verdicts[d] = Verdict::Converged;
+      converged_.push_back(d);
       continue;
     }
     // A higher amplitude melts more, so the conductance falls.

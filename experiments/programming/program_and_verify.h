@@ -5,45 +5,33 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
 #include "db/run_store.h"
 #include "driver/board.h"
 #include "experiments/engine/clock.h"
+#include "experiments/programming/program_settings.h"
 #include "protocol/error.h"
 
 namespace pcmlab {
-
-/// The paper's program-and-verify loop; every constant is a parameter of the `program` experiment.
-struct ProgramSettings {
-  // Initialisation
-  Current reset_amplitude;
-  Duration reset_width{};
-  std::vector<Current> staircase;
-  Duration staircase_width{};
-  // Loop
-  double tolerance_uS = 0;
-  double gain_uA_per_uS = 0;  ///< amplitude change for each uS above the target
-  Current start_amplitude, min_amplitude, max_amplitude;
-  Duration pulse_width{};
-  int max_iterations = 0;
-  int give_up_after = 0;  ///< verifies at an amplitude limit without converging; 0 = never
-  ReadSettings read;
-  Duration verify_delay{};        ///< at least so long after its pulse is a device read
-  Duration aim_age{};             ///< a device is to hold its target when so old; 0 = when verified
-  double aim_drift_exponent = 0;  ///< expected between the verify and then
-  std::size_t block_devices = 0;  ///< programmed to the end before the next; 0 = the whole array
-};
 
 struct ProgramOutcome {
   db::ProgrammingResult devices;
   db::ProgrammingSummary summary;
 };
 
-/// Told after each verified pass: iteration, devices decided so far, devices with a target.
-using ProgramProgress =
-    std::function<Result<void>(int iteration, std::int64_t decided, std::int64_t targets)>;
+/// A verified pass of the loop.
+struct ProgramPass {
+  int iteration = 0;
+  BoardTime pulsed{};                        ///< end of the last pulse before it
+  std::span<const std::uint32_t> converged;  ///< in this pass, as indices into the placement
+  std::int64_t decided = 0;                  ///< devices so far, whatever the verdict
+  std::int64_t targets = 0;                  ///< devices with a target
+};
+/// Told after each verified pass, before the next pulses. May use the board.
+using ProgramProgress = std::function<Result<void>(const ProgramPass& pass)>;
 
 /// One programming of one set of devices. Every batch of pulses is in the store as intended before
 /// it is sent and as acknowledged after; so are the reads that followed it.
@@ -68,6 +56,7 @@ class ProgramAndVerify {
   Result<void> initialise(db::BatchKind kind, const Devices& devices);
   Result<void> program_block(Devices active);
   Result<VerifyPass> verify(const Devices& devices);
+  /// Compares what was read with the targets. \return the devices that go on, with new amplitudes.
   Devices decide(const Devices& devices, const VerifyPass& pass);
   double drift_until_aim(Duration age) const;
   Result<void> pulse(const Devices& devices);
@@ -90,6 +79,7 @@ class ProgramAndVerify {
   ProgramOutcome outcome_;
   std::vector<std::uint16_t> amplitudes_10nA_;  ///< of the next pulse, by device
   std::vector<std::uint8_t> at_limit_;  ///< verifies in a row at an amplitude limit, by device
+  Devices converged_;                   ///< in the pass at hand
   int iteration_ = 0;
   std::uint64_t next_batch_ = 0;
   std::uint64_t pass_first_batch_ = 0;  ///< first batch of the pulses last sent

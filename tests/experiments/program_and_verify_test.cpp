@@ -52,9 +52,7 @@ struct Programming {
 
   Result<ProgramOutcome> go(
       const ProgramSettings& s, std::stop_token stop = {},
-      const ProgramProgress& progress = [](int, std::int64_t, std::int64_t) {
-        return Result<void>();
-      }) {
+      const ProgramProgress& progress = [](const ProgramPass&) { return Result<void>(); }) {
     const auto clock = make_clock(*bench.board);
     ProgramAndVerify loop(*bench.board, *clock, run.store, id, s, Calibration{}, std::move(stop));
     return loop.run(placement, progress);
@@ -260,8 +258,8 @@ TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
   Programming programming(spread_targets(100));
   std::stop_source stop;
   const auto outcome =
-      programming.go(settings(), stop.get_token(), [&](int iteration, std::int64_t, std::int64_t) {
-        if (iteration == 4) stop.request_stop();
+      programming.go(settings(), stop.get_token(), [&](const ProgramPass& pass) {
+        if (pass.iteration == 4) stop.request_stop();
         return Result<void>();
       });
   ASSERT_FALSE(outcome);
