@@ -25,6 +25,8 @@ struct Session {
   void end(const Result<void>& result);
 };
 
+void add_acceptance(CLI::App& app, Session& session);
+void add_chips(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_describe(CLI::App& app, Session& session);

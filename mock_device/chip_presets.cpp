@@ -45,6 +45,8 @@ ChipModel hermes(double g_max_uS, double t_0_s, const Fit& drift_spread, const F
   p.set_conductance_uS = 1.6 * g_max_uS;  // E: the share of the range that the paper's chip uses
   p.drift_reference_time_s = t_0_s;
   p.noise_read_time_s = 512e-9;
+  p.noise_exponent = 1.0;  // the published form; the paper's 1.21 is of the other chip
+  p.noise_reference_time_s = t_0_s;
   p.reference_conductance_uS = g_max_uS;
   p.adc_step_uS = 2 * p.set_conductance_uS / 256;
   constexpr int kPoints = 48;

@@ -41,6 +41,7 @@ double hermes_drift_mean(double g) {
   return polynomial({0.0736, -0.0126, -0.0436, 0}, g);
 }
 
+/// Its spread after programming is that of another algorithm, and not limited by read noise.
 PublishedChip hermes(std::string name, double g_max_uS, double t_0_s) {
   PublishedChip chip;
   chip.name = std::move(name);
@@ -48,6 +49,7 @@ PublishedChip hermes(std::string name, double g_max_uS, double t_0_s) {
   chip.g_max_uS = g_max_uS;
   chip.reference_age_s = chip.spread_age_s = t_0_s;
   chip.verify_delay_s = 10;
+  chip.noise_exponent = 1;
   chip.read_time_s = 512e-9;
   chip.drift_mean = [g_max_uS](double g) { return hermes_drift_mean(g / g_max_uS); };
   return chip;
@@ -56,9 +58,6 @@ PublishedChip hermes(std::string name, double g_max_uS, double t_0_s) {
 PublishedChip hermes_pair() {
   constexpr double kMax = 20.7;
   PublishedChip chip = hermes("hermes", kMax, 300);
-  chip.spread_uS = [](double g) {
-    return polynomial({0.16603222, 4.71806468, -8.48101252, 4.68961419}, g / kMax);
-  };
   chip.drift_spread = [](double g_uS) {
     const double g = g_uS / kMax;
     if (g < 0.3055) return std::clamp(-0.0117 * std::log(g) - 0.0057, 0.0091, 0.04);
@@ -75,9 +74,6 @@ PublishedChip hermes_pair() {
 PublishedChip hermes_single() {
   constexpr double kMax = 10.35;
   PublishedChip chip = hermes("hermes-single", kMax, 200);
-  chip.spread_uS = [](double g) {
-    return polynomial({0.15781817, 2.32443916, -2.16310839, 0.68841818}, g / kMax);
-  };
   chip.drift_spread = [](double g_uS) {
     const double g = g_uS / kMax;
     if (g < 0.3039) return std::clamp(-0.0120 * std::log(g) - 0.0023, 0.0124, 0.04);

@@ -20,12 +20,13 @@ struct PublishedChip {
   double reference_age_s = 0;    ///< t_c of drift
   double spread_age_s = 0;       ///< age at which `spread_uS` holds
   double verify_delay_s = 0;     ///< with which levels are programmed here
-  double noise_exponent = 0;     ///< beta of S = Q / f^beta; 0 = not published
+  double noise_exponent = 0;     ///< beta of S = Q / f^beta
   double read_time_s = 0;        ///< t_r
   double median_spread_uS = 0;   ///< over all levels; 0 = not published
   double highest_spread_uS = 0;  ///< at any level; 0 = not published
   double converged_share = 0;    ///< of non-zero targets within 55 iterations; 0 = not published
-  std::function<double(double g_uS)> spread_uS;     ///< after program-and-verify
+  /// After program-and-verify; empty where it is not that of the paper's loop.
+  std::function<double(double g_uS)> spread_uS;
   std::function<double(double g_uS)> drift_mean;    ///< mean drift exponent
   std::function<double(double g_uS)> drift_spread;  ///< its standard deviation
   std::function<double(double g_uS)> noise;         ///< Q_s

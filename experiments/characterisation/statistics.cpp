@@ -25,6 +25,12 @@ double quantile(std::vector<double>& values, double share) {
 
 double median(std::vector<double> values) { return quantile(values, 0.5); }
 
+double midmean(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t quarter = values.size() / 4;
+  return moments(std::span(values).subspan(quarter, values.size() - 2 * quarter)).mean;
+}
+
 Line fit_line(std::span<const double> x, std::span<const double> y) {
   const auto n = static_cast<double>(x.size());
   const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;

@@ -19,6 +19,9 @@ Moments moments(std::span<const double> values);
 /// The value below which `share` of the values lie. Reorders them. \pre not empty.
 double quantile(std::vector<double>& values, double share);
 double median(std::vector<double> values);
+/// Mean of the middle half: as deaf to outliers as the median, and no coarser than the values'
+/// steps. \pre not empty.
+double midmean(std::vector<double> values);
 
 /// Least-squares line y = intercept + slope x. \pre two different x.
 struct Line {
