@@ -11,6 +11,10 @@ namespace {
 constexpr int kMaxCode = 255;
 // Reads and drift are defined from a microsecond after the pulse on.
 constexpr float kShortestAge_s = 1e-6f;
+// After so many correlation times a noise term is taken as new.
+constexpr float kForgotten = 20.0f;
+// A noise term stands still within a burst that is so small a part of its correlation time.
+constexpr float kStandsStill = 0.05f;
 // Shares of the melting range below the first point of a LogCurve are taken as linear.
 constexpr float kSmallestShare = 0.00390625f;
 
@@ -233,6 +237,8 @@ void read_burst(const Physics& physics, const ReadCircuit& circuit, DeviceLanes&
   const int samples = circuit.samples;
 
   // The noise's way since the last read or pulse: y <- y e^(-dt/tau) + sqrt(1 - e^(-2 dt/tau)) xi.
+  float soonest_s = lanes.since_s[0];
+  for (const float since_s : lanes.since_s) soonest_s = since_s < soonest_s ? since_s : soonest_s;
   LaneFloat first, second;
   for (std::size_t k = 0; k < kNoiseTerms; ++k) {
     if (k % 2 == 0) {
@@ -244,9 +250,13 @@ void read_burst(const Physics& physics, const ReadCircuit& circuit, DeviceLanes&
     const LaneFloat& draw = k % 2 == 0 ? first : second;
     const float rate = physics.rate_per_s[k];
     LaneFloat& term = lanes.noise[k];
+    if (soonest_s * rate > kForgotten) {  // so for every lane: nothing is left of what was
+      term = draw;
+      continue;
+    }
     for (std::size_t i = 0; i < kLanes; ++i) {
       const float way = clamp(lanes.since_s[i] * rate, 0.0f, 50.0f);
-      const float kept = lane_exp(-way);
+      const float kept = way > kForgotten ? 0.0f : lane_exp(-way);
       const float fresh =
           way < 0.01f ? 2.0f * way * (1.0f - way * (1.0f - 0.66666667f * way)) : 1.0f - kept * kept;
       term[i] = term[i] * kept + std::sqrt(fresh) * draw[i];
@@ -257,8 +267,8 @@ void read_burst(const Physics& physics, const ReadCircuit& circuit, DeviceLanes&
   // Conductance without noise; it does not change within a burst. The slow noise neither.
   const float sample_s = static_cast<float>(p.sample_time_ns * 1e-9);
   const float burst_s = sample_s * static_cast<float>(samples - 1);
-  std::size_t fast = 0;  // terms that move within the burst: correlation time below 1000 bursts
-  while (fast < kNoiseTerms && physics.rate_per_s[fast] * burst_s > 1e-3f) ++fast;
+  std::size_t fast = 0;  // terms that move within the burst
+  while (fast < kNoiseTerms && physics.rate_per_s[fast] * burst_s > kStandsStill) ++fast;
   std::array<float, kNoiseTerms> kept{}, fresh{};
   for (std::size_t k = 0; k < fast; ++k) {
     const double way = static_cast<double>(sample_s) * static_cast<double>(physics.rate_per_s[k]);
