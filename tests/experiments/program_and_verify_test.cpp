@@ -257,11 +257,10 @@ TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
 TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
   Programming programming(spread_targets(100));
   std::stop_source stop;
-  const auto outcome =
-      programming.go(settings(), stop.get_token(), [&](const ProgramPass& pass) {
-        if (pass.iteration == 4) stop.request_stop();
-        return Result<void>();
-      });
+  const auto outcome = programming.go(settings(), stop.get_token(), [&](const ProgramPass& pass) {
+    if (pass.iteration == 4) stop.request_stop();
+    return Result<void>();
+  });
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::Stopped);
   const auto batches = programming.run.store.batches(programming.id).value();
