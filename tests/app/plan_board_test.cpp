@@ -27,8 +27,8 @@ const PlanSchema& schema() {
 Result<Plan> parse(const std::string& faults) {
   const std::string mock =
       "[mock]\nword_lines = 32\nbit_lines = 128\nthreads = 1\n"
-      "adc_noise_lsb = 0\nnoise_amplitude = 0\ndrift_mean_min = 0\ndrift_mean_max = 0\n"
-      "drift_spread_min = 0\ndrift_spread_max = 0\n";
+      "adc_noise_lsb = 0\nbit_line_offset_lsb = 0\nnoise_amplitude = 0\n"
+      "drift_mean_min = 0\ndrift_mean_max = 0\ndrift_spread_min = 0\ndrift_spread_max = 0\n";
   return parse_plan(mock + "[faults]\n" + faults + "\n[[step]]\nexperiment = \"nothing\"\n",
                     "plan.toml", schema());
 }

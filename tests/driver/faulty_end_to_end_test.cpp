@@ -37,6 +37,7 @@ mock::PcmParameters quiet_devices() {
   parameters.stuck_high_fraction = 0.5;  // so that there is something to read
   parameters.limited_range_fraction = 0;
   parameters.adc_noise_lsb = 0;
+  parameters.bit_line_offset_lsb = 0;
   parameters.noise_amplitude = 0;
   parameters.drift_mean_min = parameters.drift_mean_max = 0;
   parameters.drift_spread_min = parameters.drift_spread_max = 0;
