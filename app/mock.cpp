@@ -3,9 +3,10 @@
 
 #include <fmt/format.h>
 
+#include "app/faults.h"
 #include "driver/loopback_transport.h"
 #include "driver/test_board.h"
-#include "mock_device/mock_board.h"
+#include "mock_device/faulty_board.h"
 
 namespace pcmlab::app {
 namespace {
@@ -39,30 +40,39 @@ ParameterTable mock_section() {
   return table;
 }
 
-Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock) {
+Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
+                                         const ParameterValues& faults) {
   const ArrayShape shape{static_cast<std::uint16_t>(mock.integer("word_lines")),
                          static_cast<std::uint16_t>(mock.integer("bit_lines"))};
+  PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, shape));
   mock::MockBoardSettings settings;
   settings.serial = mock.text("serial");
-  auto board = std::make_shared<mock::MockBoard>(
+  auto board = std::make_shared<mock::FaultyBoard>(
       mock::PcmChip(parameters_from(mock), shape, static_cast<std::uint64_t>(mock.integer("seed")),
                     static_cast<unsigned>(mock.integer("threads"))),
-      settings);
+      settings, plan);
+  auto cable = std::make_shared<LoopbackCable>();
   LoopbackEnd far_end;
   far_end.take = [board](std::span<const std::byte> bytes) { board->receive(bytes); };
-  far_end.give = [board](std::vector<std::byte>& into) {
-    board->work();
-    board->take_output(into);
+  far_end.give = [board, cable](std::vector<std::byte>& into) {
+    // A request whose reply is lost on the way is not the end of the board's work.
+    const std::size_t before = into.size();
+    while (into.size() == before && board->work()) board->take_output(into);
+    if (!board->unplugged()) return;
+    cable->unplug();
+    cable->replug();
   };
   far_end.disconnected = [board] { board->connection_lost(); };
   PCM_ASSIGN(std::unique_ptr<Board> opened,
-             TestBoard::open(std::make_unique<LoopbackTransport>(std::move(far_end))));
+             TestBoard::open(std::make_unique<LoopbackTransport>(std::move(far_end), cable)));
   return opened;
 }
 
-std::string describe_mock(const ParameterValues& mock) {
-  return fmt::format("mock board {} over loopback, chip seed {}, {} x {}", mock.text("serial"),
-                     mock.integer("seed"), mock.integer("word_lines"), mock.integer("bit_lines"));
+std::string describe_mock(const ParameterValues& mock, const ParameterValues& faults) {
+  const std::string planned = describe_faults(faults);
+  return fmt::format("mock board {} over loopback, chip seed {}, {} x {}{}{}", mock.text("serial"),
+                     mock.integer("seed"), mock.integer("word_lines"), mock.integer("bit_lines"),
+                     planned.empty() ? "" : "; ", planned);
 }
 
 }  // namespace pcmlab::app

@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/faults.h"
 #include "app/mock.h"
 #include "app/plot.h"
 #include "experiments/engine/engine.h"
@@ -67,7 +68,7 @@ void append_sweeps(const RunSummary& summary, std::string& out) {
 
 }  // namespace
 
-PlanSchema app_plan_schema() { return plan_schema({mock_section()}); }
+PlanSchema app_plan_schema() { return plan_schema({mock_section(), faults_section()}); }
 
 std::string summary_text(const RunSummary& summary) {
   const db::RunRow& run = summary.run;

@@ -80,8 +80,9 @@ void MockBoard::arrive(wire::Frame frame) {
   queue_.push_back(std::move(queued));
 }
 
-bool MockBoard::work() {
+bool MockBoard::work(double share) {
   if (queue_.empty()) return false;
+  share_ = share;
   const Queued queued = std::move(queue_.front());
   queue_.pop_front();
   encode(execute(queued), static_cast<wire::MessageType>(queued.frame.type), queued.frame.sequence,
@@ -128,7 +129,15 @@ wire::Reply MockBoard::execute(const Queued& queued) {
                     *request);
 }
 
+std::size_t MockBoard::reached(std::size_t devices) const {
+  if (share_ >= 1) return devices;
+  return static_cast<std::size_t>(share_ * static_cast<double>(devices));
+}
+
 void MockBoard::spend(Duration duration) {
+  if (settings_.slowness != 1) {
+    duration = Duration(std::llround(static_cast<double>(duration.count()) * settings_.slowness));
+  }
   now_ += duration;
   busy_ += duration;
 }
@@ -273,12 +282,16 @@ wire::Reply MockBoard::answer(const wire::ProgramRequest& request) {
     return *refusal;
   }
 
-  chip_.program(addresses, amplitudes, request.width, chip_time());
-  const auto skipped = std::count(amplitudes.begin(), amplitudes.end(), std::uint16_t{0});
-  const auto pulses =
-      static_cast<std::uint32_t>(amplitudes.size()) - static_cast<std::uint32_t>(skipped);
-  return finish_pulses<wire::ProgramReply>(request.batch, addresses.size(), pulses,
-                                           chip_.pulse_time(request.width) * pulses);
+  const std::size_t done = reached(addresses.size());
+  uncount_pulses(std::span(addresses).subspan(done), std::span(amplitudes).subspan(done), 1);
+  const auto taken = std::span(amplitudes).first(done);
+  chip_.program(std::span(addresses).first(done), taken, request.width, chip_time());
+  const auto skipped = std::count(taken.begin(), taken.end(), std::uint16_t{0});
+  const auto pulses = static_cast<std::uint32_t>(done) - static_cast<std::uint32_t>(skipped);
+  return finish_pulses<wire::ProgramReply>(
+      {request.batch, static_cast<std::uint32_t>(addresses.size()),
+       static_cast<std::uint32_t>(done), pulses},
+      chip_.pulse_time(request.width) * pulses);
 }
 
 wire::Reply MockBoard::answer(const wire::InitialiseRequest& request) {
@@ -298,31 +311,34 @@ wire::Reply MockBoard::answer(const wire::InitialiseRequest& request) {
     return *refusal;
   }
 
-  chip_.initialise(selected_, request.sequence, chip_time());
-  const auto devices = static_cast<std::uint32_t>(selected_.size());
-  return finish_pulses<wire::InitialiseReply>(request.batch, devices, devices * pulses_each,
-                                              time_each * devices);
+  const auto done = static_cast<std::uint32_t>(reached(selected_.size()));
+  uncount_pulses(std::span(selected_).subspan(done), {}, pulses_each);
+  chip_.initialise(std::span(selected_).first(done), request.sequence, chip_time());
+  return finish_pulses<wire::InitialiseReply>(
+      {request.batch, static_cast<std::uint32_t>(selected_.size()), done, done * pulses_each},
+      time_each * done);
 }
 
 template <class PulseReply>
-PulseReply MockBoard::finish_pulses(std::uint64_t batch, std::size_t devices, std::uint32_t pulses,
-                                    Duration pulse_time) {
-  record(batch, devices, pulses);
+PulseReply MockBoard::finish_pulses(const wire::BatchRecord& batch, Duration pulse_time) {
+  record(batch);
   PulseReply reply;
-  reply.batch = batch;
-  reply.devices_done = static_cast<std::uint32_t>(devices);
-  reply.pulses_executed = pulses;
+  reply.batch = batch.batch;
+  reply.devices_done = batch.devices_done;
+  reply.pulses_executed = batch.pulses_executed;
   reply.first = now_;
   spend(pulse_time);
   reply.last = now_;
   return reply;
 }
 
-void MockBoard::record(std::uint64_t batch, std::size_t devices, std::uint32_t pulses) {
+void MockBoard::record(const wire::BatchRecord& batch) {
   if (recent_batches_.size() == wire::kMaxRecentBatches) recent_batches_.pop_front();
-  const auto count = static_cast<std::uint32_t>(devices);
-  recent_batches_.push_back({batch, count, count, pulses});
-  pulses_executed_ += pulses;
+  recent_batches_.push_back(batch);
+  pulses_executed_ += batch.pulses_executed;
+  if (settings_.ledger_batches == 0) return;
+  if (ledger_.size() == settings_.ledger_batches) ledger_.pop_front();
+  ledger_.push_back({boot_epoch_, chip_time(), batch});
 }
 
 wire::Reply MockBoard::answer(const wire::StatusRequest& /*request*/) {

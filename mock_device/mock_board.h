@@ -34,6 +34,16 @@ struct MockBoardSettings {
   std::uint64_t boot_epoch = 1;
   Temperature temperature = Temperature::from_K(300);
   Duration request_overhead = std::chrono::microseconds(10);  ///< chip idle, before each request
+  double slowness = 1;  ///< reads and pulses take so many times the time that they should
+  std::size_t ledger_batches = 0;  ///< how many batches ledger() remembers
+};
+
+/// A batch of pulses as it was applied to the chip.
+struct AppliedBatch {
+  std::uint64_t boot_epoch = 0;
+  BoardTime start{};  ///< as the chip counts time, over all boots
+  wire::BatchRecord batch;
+  bool operator==(const AppliedBatch&) const = default;
 };
 
 /// Time on this board passes only by its work (busy time and overhead of each request) and by
@@ -48,7 +58,9 @@ class MockBoard {
   void receive(std::span<const std::byte> bytes);
 
   /// Executes the oldest queued request. \return whether there was one.
-  bool work();
+  /// \param share  of the devices of a pulse batch that get their pulses; below 1 the board is
+  /// stopped at work, as by a lost connection, and its reply is not one that a host should see.
+  bool work(double share = 1);
 
   /// Appends what the board has to say to `into` and forgets it.
   void take_output(std::vector<std::byte>& into);
@@ -63,6 +75,8 @@ class MockBoard {
   void set_temperature(Temperature temperature) { settings_.temperature = temperature; }
 
   BoardTime now() const { return now_; }
+  /// Time as the chip counts it, over all boots.
+  BoardTime chip_time() const { return chip_time_at_boot_ + now_; }
   Duration busy() const { return busy_; }
   std::uint64_t boot_epoch() const { return boot_epoch_; }
   std::uint64_t pulses_executed() const { return pulses_executed_; }
@@ -75,6 +89,9 @@ class MockBoard {
   std::uint64_t ignored_frames() const { return ignored_frames_; }
 
   const PcmChip& chip() const { return chip_; }
+  /// The last MockBoardSettings::ledger_batches batches of all boots, in the order in which the
+  /// chip got them. Unlike the protocol's records it survives a reboot.
+  const std::deque<AppliedBatch>& ledger() const { return ledger_; }
 
  private:
   struct Queued {
@@ -85,6 +102,8 @@ class MockBoard {
 
   void arrive(wire::Frame frame);
   wire::Reply execute(const Queued& queued);
+  /// How many of a batch's devices are reached before the work stops.
+  std::size_t reached(std::size_t devices) const;
 
   wire::Reply answer(const wire::HelloRequest& request);
   wire::Reply answer(const wire::InformationRequest& request);
@@ -111,14 +130,11 @@ class MockBoard {
   void uncount_pulses(std::span<const DeviceAddress> addresses,
                       std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each);
 
-  /// Lets the chip be busy for so long.
+  /// Lets the chip be busy for so long, or longer on a slow board.
   void spend(Duration duration);
-  void record(std::uint64_t batch, std::size_t devices, std::uint32_t pulses);
+  void record(const wire::BatchRecord& batch);
   template <class PulseReply>
-  PulseReply finish_pulses(std::uint64_t batch, std::size_t devices, std::uint32_t pulses,
-                           Duration pulse_time);
-  /// Board time as the chip counts it, over all boots.
-  BoardTime chip_time() const { return chip_time_at_boot_ + now_; }
+  PulseReply finish_pulses(const wire::BatchRecord& batch, Duration pulse_time);
 
   PcmChip chip_;
   MockBoardSettings settings_;
@@ -138,6 +154,8 @@ class MockBoard {
   std::vector<std::byte> output_;
 
   BoardTime chip_time_at_boot_{};
+  std::deque<AppliedBatch> ledger_;
+  double share_ = 1;  // of the request at work
   std::uint64_t ignored_frames_ = 0;
   std::vector<DeviceAddress> selected_;  // by select()
 };

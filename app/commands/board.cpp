@@ -9,13 +9,15 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/faults.h"
 #include "app/mock.h"
 
 namespace pcmlab::app {
 namespace {
 
 Result<std::unique_ptr<Board>> open_default_mock() {
-  return open_mock(ParameterValues(mock_section().parameters));
+  return open_mock(ParameterValues(mock_section().parameters),
+                   ParameterValues(faults_section().parameters));
 }
 
 Result<void> list_devices(const Session& session) {

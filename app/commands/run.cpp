@@ -33,7 +33,7 @@ Result<void> run(const Session& session, const RunOptions& options) {
   const StopOnSignal signals;
   // Everything that can be wrong with the plan is found before the database or the board changes.
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema()));
-  PCM_ASSIGN(const auto board, open_mock(plan.section("mock")));
+  PCM_ASSIGN(const auto board, open_mock(plan.section("mock"), plan.section("faults")));
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
   PCM_TRY(predict(plan, inputs, board->information()));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
@@ -43,7 +43,8 @@ Result<void> run(const Session& session, const RunOptions& options) {
   RunResult result;
   {
     ConsoleObserver observer(session.quiet);
-    const Provenance provenance{kVersion, kGitRevision, describe_mock(plan.section("mock"))};
+    const Provenance provenance{kVersion, kGitRevision,
+                                describe_mock(plan.section("mock"), plan.section("faults"))};
     result = run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
   }
   if (result.run == 0) return result.outcome;

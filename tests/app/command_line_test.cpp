@@ -38,7 +38,8 @@ TEST(CommandLine, AWrongCommandLineEndsWithItsOwnCode) {
 TEST(CommandLine, DescribesEveryExperiment) {
   const CommandResult all = pcmlab({"describe"});
   EXPECT_EQ(all.exit_code, kDone);
-  for (const char* name : {"\"program\"", "\"retention\"", "\"accuracy\"", "[mock]", "[images]"}) {
+  for (const char* name :
+       {"\"program\"", "\"retention\"", "\"accuracy\"", "[mock]", "[faults]", "[images]"}) {
     EXPECT_THAT(all.out, HasSubstr(name));
   }
   const CommandResult one = pcmlab({"describe", "program", "--json"});
@@ -81,6 +82,36 @@ TEST(CommandLine, ADamagedPlanIsBadInputAndChangesNothing) {
   EXPECT_THAT(run.err, HasSubstr("tolerance_uS"));
   EXPECT_FALSE(std::filesystem::exists(database));
   EXPECT_EQ(pcmlab({"check", plan}).exit_code, kBadInput);
+}
+
+TEST(CommandLine, FaultsOfAPlanAreCheckedAndNamed) {
+  const TemporaryFolder folder;
+  const auto check = [&folder](const std::string& faults) {
+    return pcmlab({"check", folder.file("p.toml", "[faults]\n" + faults +
+                                                      "\n[[step]]\nexperiment = \"program\"\n")});
+  };
+  const CommandResult good = check("lost_replies = 0.001");
+  EXPECT_EQ(good.exit_code, kDone) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("planned faults: seed = 1, lost_replies = 0.001"));
+  const CommandResult misspelt = check("lost_replys = 0.001");
+  EXPECT_EQ(misspelt.exit_code, kBadInput);
+  EXPECT_THAT(misspelt.err, HasSubstr("\"lost_replies\""));
+  const CommandResult outside = check("dead_word_lines = [512]");
+  EXPECT_EQ(outside.exit_code, kBadInput);
+  EXPECT_THAT(outside.err, HasSubstr("0 to 511"));
+}
+
+TEST(CommandLine, APlannedDisconnectEndsARunAsABoardError) {
+  const TemporaryFolder folder;
+  const std::string database = (folder / "x.db").string();
+  const std::string plan = folder.file(
+      "p.toml", "[faults]\ndisconnect_after_requests = 20\n[[step]]\nexperiment = \"program\"\n");
+  const CommandResult run = pcmlab({"run", plan, "--database", database, "--quiet"});
+  EXPECT_EQ(run.exit_code, kBoard);
+  EXPECT_THAT(run.err, HasSubstr("the cable was pulled"));
+  const CommandResult shown = pcmlab({"show", "1", "--database", database});
+  EXPECT_THAT(shown.out, HasSubstr("failed"));
+  EXPECT_THAT(shown.out, HasSubstr("disconnect_after_requests = 20"));
 }
 
 TEST(CommandLine, AMissingFolderOfImagesNamesWhatToDo) {

@@ -2,6 +2,7 @@
 // The board's side of protocol/README.md, frame by frame.
 #include "mock_device/mock_board.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 namespace pcmlab::mock {
 namespace {
 
+using ::testing::ElementsAre;
 using wire::MessageType;
 using wire::Refusal;
 
@@ -445,6 +447,81 @@ TEST_F(MockBoardTest, ARebootForgetsEverythingButTheDevices) {
   EXPECT_TRUE(status.recent_batches.empty());
   EXPECT_EQ(board->limits(), settings.limits);
   EXPECT_EQ(board->chip().pulses_of(kShape.at(0)), 1U);
+}
+
+TEST_F(MockBoardTest, ASlowBoardIsBusyForLongerThanItPromises) {
+  settings.slowness = 3;
+  start();
+  EXPECT_EQ(ask<wire::InformationReply>(wire::InformationRequest{}).sample_time,
+            std::chrono::microseconds(1));
+  const auto read = ask<wire::ReadReply>(
+      wire::ReadRequest{wire::DeviceList{devices(10)}, 5, Voltage::from_mV(200)});
+  EXPECT_EQ(read.last - read.first, std::chrono::microseconds(3 * 50));
+  const auto pulses = ask<wire::ProgramReply>(program(1, 10));
+  EXPECT_EQ(pulses.last - pulses.first, 3 * 10 * board->chip().pulse_time(kWidth));
+  EXPECT_EQ(ask<wire::StatusReply>(wire::StatusRequest{}).busy,
+            std::chrono::microseconds(150) + (pulses.last - pulses.first));
+}
+
+// ---- stopped at work, and what was applied ---------------------------------------------------
+
+TEST_F(MockBoardTest, ABatchThatIsStoppedAtWorkHasGivenItsFirstDevicesTheirPulses) {
+  settings.limits.max_pulses_per_device = 1;
+  start();
+  wire::ProgramRequest request = program(1, 10);
+  request.amplitudes_10nA[1] = 0;
+  send(request);
+  ASSERT_TRUE(board->work(0.45));
+  board->connection_lost();
+  answered = sequence;
+  const auto status = ask<wire::StatusReply>(wire::StatusRequest{});
+  EXPECT_THAT(status.recent_batches, ElementsAre(wire::BatchRecord{1, 10, 4, 3}));
+  EXPECT_EQ(status.pulses_executed, 3U);
+  EXPECT_EQ(status.busy, 3 * board->chip().pulse_time(kWidth));
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(board->chip().pulses_of(kShape.at(i)), i < 4 && i != 1 ? 1U : 0U) << i;
+  }
+  // Those that were not reached have used up none of their pulses.
+  wire::ProgramRequest rest = program(2, 6);
+  for (std::size_t i = 0; i < 6; ++i) rest.addresses[i] = kShape.at(4 + i);
+  EXPECT_EQ(ask<wire::ProgramReply>(rest).pulses_executed, 6U);
+}
+
+TEST_F(MockBoardTest, AnInitialisationThatIsStoppedAtWorkIsRecordedAsFarAsItCame) {
+  const std::vector<wire::Pulse> twice(2, {Current::from_uA(450), kWidth});
+  send(wire::InitialiseRequest{1, twice, wire::Rectangle{{}, 1, 10}});
+  ASSERT_TRUE(board->work(0.7));
+  send(wire::InitialiseRequest{2, twice, wire::Rectangle{{}, 1, 10}});
+  ASSERT_TRUE(board->work(0));
+  board->connection_lost();
+  answered = sequence;
+  const auto status = ask<wire::StatusReply>(wire::StatusRequest{});
+  EXPECT_THAT(status.recent_batches,
+              ElementsAre(wire::BatchRecord{1, 10, 7, 14}, wire::BatchRecord{2, 10, 0, 0}));
+  EXPECT_EQ(board->chip().pulses_of(kShape.at(6)), 2U);
+  EXPECT_EQ(board->chip().pulses_of(kShape.at(7)), 0U);
+}
+
+TEST_F(MockBoardTest, KeepsALedgerOfTheLastBatchesOverReboots) {
+  ask<wire::ProgramReply>(program(1, 1));
+  EXPECT_TRUE(board->ledger().empty()) << "not asked for";
+  settings.ledger_batches = 3;
+  start();
+  answered = sequence;
+  ask<wire::ProgramReply>(program(1, 1));
+  ask<wire::ProgramReply>(program(2, 5));
+  refusal_of(program(2, 5));
+  const BoardTime before_reboot = board->now();
+  board->reboot(std::chrono::seconds(1));
+  ask<wire::ProgramReply>(program(2, 5));
+  send(program(4, 10));
+  ASSERT_TRUE(board->work(0.5));
+  ASSERT_EQ(board->ledger().size(), 3U);
+  EXPECT_EQ(board->ledger()[0].batch, (wire::BatchRecord{2, 5, 5, 5}));
+  EXPECT_EQ(board->ledger()[0].boot_epoch, 1U);
+  EXPECT_EQ(board->ledger()[1],
+            (AppliedBatch{2, before_reboot + std::chrono::seconds(1) + kOverhead, {2, 5, 5, 5}}));
+  EXPECT_EQ(board->ledger()[2].batch, (wire::BatchRecord{4, 10, 5, 5}));
 }
 
 }  // namespace
