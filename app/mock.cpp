@@ -3,6 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "app/chip_file.h"
 #include "app/faults.h"
 #include "driver/loopback_transport.h"
 #include "driver/test_board.h"
@@ -11,46 +17,75 @@
 namespace pcmlab::app {
 namespace {
 
-mock::PcmParameters parameters_from(const ParameterValues& values) {
-  mock::PcmParameters parameters;
-  for (const mock::PcmParameterInfo& info : mock::pcm_parameter_table()) {
-    parameters.*info.member = values.real(std::string(info.name));
+/// The chip that a plan asks for: a built-in one or a file, and the constants that the plan gives.
+Result<mock::ChipModel> chip_of(const ParameterValues& mock) {
+  PCM_ASSIGN(mock::ChipModel chip, load_chip(mock.text("chip")));
+  override_parameters(mock, chip.parameters);
+  if (mock.is_given("word_lines")) {
+    chip.shape.word_lines = static_cast<std::uint16_t>(mock.integer("word_lines"));
   }
-  return parameters;
+  if (mock.is_given("bit_lines")) {
+    chip.shape.bit_lines = static_cast<std::uint16_t>(mock.integer("bit_lines"));
+  }
+  if (const Result<void> good = mock::check(chip); !good) {
+    return tl::unexpected(
+        Error{ErrorCode::BadPlan, "[mock]: " + good.error().message, good.error().advice});
+  }
+  return chip;
+}
+
+Result<mock::TemperatureProfile> temperature_of(const ParameterValues& mock) {
+  const std::vector<double>& at_s = mock.reals("temperature_profile_s");
+  const std::vector<double>& t_K = mock.reals("temperature_profile_K");
+  const bool rising = std::is_sorted(at_s.begin(), at_s.end(), std::less_equal<>());
+  if (at_s.size() != t_K.size() || !rising) {
+    return fail(ErrorCode::BadPlan,
+                fmt::format("[mock]: the temperature profile has {} times and {} temperatures{}",
+                            at_s.size(), t_K.size(), rising ? "" : ", and its times do not rise"),
+                "give temperature_profile_s and temperature_profile_K of one length, times rising");
+  }
+  mock::TemperatureProfile profile(Temperature::from_K(mock.real("temperature_K")));
+  for (std::size_t i = 0; i < at_s.size(); ++i) profile.add(at_s[i], t_K[i]);
+  return profile;
 }
 
 }  // namespace
 
 ParameterTable mock_section() {
+  const mock::ChipModel& chip = mock::chip_presets().front();
   ParameterTable table{
       "mock",
-      "The simulated board and chip. Tags of the model's constants: P published, E our own.",
+      "The simulated board and chip. Tags of the model's constants: P published, M known but not "
+      "checked, E our own. Defaults are those of chip joshi-2020; another chip brings its own.",
       {text("serial", "MOCK0001", "serial number that the board gives"),
        integer("seed", "", 1, 0, 9e15, "which chip: everything random on it follows from this"),
-       integer("word_lines", "", 512, 1, 65535, "rows of the array"),
-       integer("bit_lines", "", 2048, 2, 65535, "columns of the array"),
+       text("chip", chip.name, "kind of chip: a name from `pcmlab chips`, or a chip file"),
+       integer("word_lines", "", chip.shape.word_lines, 1, 65535, "rows of the array"),
+       integer("bit_lines", "", chip.shape.bit_lines, 2, 65535, "columns of the array"),
        integer("threads", "", 0, 0, 256,
-               "threads of the simulation, 0 = one per core; results do not depend on it")}};
-  const mock::PcmParameters defaults;
-  for (const mock::PcmParameterInfo& info : mock::pcm_parameter_table()) {
-    table.parameters.push_back(real(std::string(info.name), std::string(info.unit),
-                                    defaults.*info.member, info.minimum, info.maximum,
-                                    fmt::format("{} [{}]", info.help, info.source)));
+               "threads of the simulation, 0 = one per core; results do not depend on it"),
+       real("temperature_K", "K", 300, 200, 500, "of the chip, until a profile begins"),
+       reals("temperature_profile_s", "s", {}, 1e-9, 1e10,
+             "chip times of a temperature profile; it is linear in between, from temperature_K at "
+             "0 on"),
+       reals("temperature_profile_K", "K", {}, 200, 500, "the temperatures at these times")}};
+  for (Parameter& parameter : model_parameters(chip.parameters)) {
+    table.parameters.push_back(std::move(parameter));
   }
   return table;
 }
 
 Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
                                          const ParameterValues& faults) {
-  const ArrayShape shape{static_cast<std::uint16_t>(mock.integer("word_lines")),
-                         static_cast<std::uint16_t>(mock.integer("bit_lines"))};
-  PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, shape));
+  PCM_ASSIGN(const mock::ChipModel model, chip_of(mock));
+  PCM_ASSIGN(mock::TemperatureProfile temperature, temperature_of(mock));
+  PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, model.shape));
   mock::MockBoardSettings settings;
   settings.serial = mock.text("serial");
-  auto board = std::make_shared<mock::FaultyBoard>(
-      mock::PcmChip(parameters_from(mock), shape, static_cast<std::uint64_t>(mock.integer("seed")),
-                    static_cast<unsigned>(mock.integer("threads"))),
-      settings, plan);
+  mock::PcmChip chip(model, model.shape, static_cast<std::uint64_t>(mock.integer("seed")),
+                     static_cast<unsigned>(mock.integer("threads")));
+  chip.set_temperature(std::move(temperature));
+  auto board = std::make_shared<mock::FaultyBoard>(std::move(chip), settings, plan);
   auto cable = std::make_shared<LoopbackCable>();
   LoopbackEnd far_end;
   far_end.take = [board](std::span<const std::byte> bytes) { board->receive(bytes); };
@@ -70,9 +105,8 @@ Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
 
 std::string describe_mock(const ParameterValues& mock, const ParameterValues& faults) {
   const std::string planned = describe_faults(faults);
-  return fmt::format("mock board {} over loopback, chip seed {}, {} x {}{}{}", mock.text("serial"),
-                     mock.integer("seed"), mock.integer("word_lines"), mock.integer("bit_lines"),
-                     planned.empty() ? "" : "; ", planned);
+  return fmt::format("mock board {} over loopback, chip {} with seed {}{}{}", mock.text("serial"),
+                     mock.text("chip"), mock.integer("seed"), planned.empty() ? "" : "; ", planned);
 }
 
 }  // namespace pcmlab::app

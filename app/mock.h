@@ -11,13 +11,13 @@
 
 namespace pcmlab::app {
 
-/// [mock]: serial, seed, array, threads, and every parameter of the PCM model.
+/// [mock]: serial, seed, chip, array, temperature, threads, and every constant of the PCM model.
 ParameterTable mock_section();
 
 /// A mock chip on a mock board behind a loopback; it lives as long as the Board. After a planned
 /// disconnect reopen() succeeds.
 /// \param faults  values of faults_section()
-/// Errors: those of fault_plan() and of TestBoard::open().
+/// Errors: those of load_chip(), fault_plan() and of TestBoard::open().
 Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
                                          const ParameterValues& faults);
 

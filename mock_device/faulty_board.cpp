@@ -9,7 +9,14 @@
 namespace pcmlab::mock {
 namespace {
 
+TemperatureProfile heated(TemperatureProfile profile, const FaultPlan& plan) {
+  profile.add_excursion(seconds(plan.over_temperature_from), seconds(plan.over_temperature_until),
+                        plan.over_temperature_K);
+  return profile;
+}
+
 PcmChip broken(PcmChip chip, const FaultPlan& plan) {
+  chip.set_temperature(heated(chip.temperature(), plan));
   ChipFaults faults = plan.chip;
   faults.seed = ChipFaults{}.seed;
   if (faults == ChipFaults{}) return chip;
@@ -46,8 +53,7 @@ FaultyBoard::FaultyBoard(PcmChip chip, const MockBoardSettings& settings, const 
     : plan_(plan),
       board_(broken(std::move(chip), plan), slowed(settings, plan)),
       requests_(FaultyLine::Direction::Requests, plan.line, plan.seed),
-      replies_(FaultyLine::Direction::Replies, plan.line, plan.seed),
-      temperature_(settings.temperature) {}
+      replies_(FaultyLine::Direction::Replies, plan.line, plan.seed) {}
 
 FaultCounters FaultyBoard::counters() const {
   return {requests_.counters(), replies_.counters(), hot_requests_, memory_losses_, disconnects_};
@@ -70,8 +76,10 @@ void FaultyBoard::receive(std::span<const std::byte> bytes) {
 
 bool FaultyBoard::work() {
   if (unplugged_ || board_.queued_requests() == 0) return false;
-  apply_temperature();
-  if (hot_) ++hot_requests_;
+  if (plan_.over_temperature_K != 0 && board_.chip_time() >= plan_.over_temperature_from &&
+      board_.chip_time() < plan_.over_temperature_until) {
+    ++hot_requests_;
+  }
   ++executed_;
   const bool loses_memory = is_due(plan_.memory_loss, memory_losses_);
   const bool disconnects = !loses_memory && is_due(plan_.disconnect, disconnects_);
@@ -106,19 +114,8 @@ void FaultyBoard::connection_lost() {
   board_.connection_lost();
 }
 
-void FaultyBoard::set_temperature(Temperature temperature) {
-  temperature_ = temperature;
-  board_.set_temperature(hot_ ? Temperature::from_K(temperature.K() + plan_.over_temperature_K)
-                              : temperature);
-}
-
-void FaultyBoard::apply_temperature() {
-  if (plan_.over_temperature_K == 0) return;
-  const BoardTime now = board_.chip_time();
-  const bool hot = now >= plan_.over_temperature_from && now < plan_.over_temperature_until;
-  if (hot == hot_) return;
-  hot_ = hot;
-  set_temperature(temperature_);
+void FaultyBoard::set_temperature(TemperatureProfile profile) {
+  board_.set_temperature(heated(std::move(profile), plan_));
 }
 
 bool FaultyBoard::is_due(const Interruption& interruption, std::uint64_t happened) const {

@@ -41,8 +41,8 @@ class FaultyBoard {
   /// ends the connection on its side too and calls connection_lost(); until then the board is deaf.
   bool unplugged() const { return unplugged_; }
 
-  /// The temperature that a planned one comes on top of.
-  void set_temperature(Temperature temperature);
+  /// The temperature that a planned excursion comes on top of.
+  void set_temperature(TemperatureProfile profile);
 
   const FaultPlan& plan() const { return plan_; }
   FaultCounters counters() const;
@@ -52,7 +52,6 @@ class FaultyBoard {
   const MockBoard& board() const { return board_; }
 
  private:
-  void apply_temperature();
   bool is_due(const Interruption& interruption, std::uint64_t happened) const;
   void interrupt(bool loses_memory);
 
@@ -61,8 +60,6 @@ class FaultyBoard {
   FaultyLine requests_;
   FaultyLine replies_;
 
-  Temperature temperature_;
-  bool hot_ = false;
   std::uint64_t executed_ = 0;  // requests, since the board was made
   std::uint64_t hot_requests_ = 0;
   std::uint64_t memory_losses_ = 0;

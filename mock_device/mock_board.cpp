@@ -202,9 +202,10 @@ std::optional<RefusalReply> MockBoard::check_pulse(Current amplitude, Duration w
 }
 
 std::optional<RefusalReply> MockBoard::check_temperature() const {
-  if (settings_.temperature <= limits_.max_temperature) return std::nullopt;
+  const Temperature temperature = chip_.temperature_at(chip_time());
+  if (temperature <= limits_.max_temperature) return std::nullopt;
   return refused(Refusal::OverTemperature,
-                 "the chip is at " + std::to_string(settings_.temperature.K()) + " K");
+                 "the chip is at " + std::to_string(temperature.K()) + " K");
 }
 
 std::optional<RefusalReply> MockBoard::count_pulses(std::span<const DeviceAddress> addresses,
@@ -353,7 +354,7 @@ wire::Reply MockBoard::answer(const wire::StatusRequest& /*request*/) {
 }
 
 wire::Reply MockBoard::answer(const wire::TemperatureRequest& /*request*/) {
-  return wire::TemperatureReply{settings_.temperature};
+  return wire::TemperatureReply{chip_.temperature_at(chip_time())};
 }
 
 wire::Reply MockBoard::answer(const wire::SetLimitsRequest& request) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mock_device/pcm_chip.h"
@@ -32,7 +33,6 @@ struct MockBoardSettings {
                       .max_temperature = Temperature::from_K(358)};
   std::uint32_t capabilities = wire::kVirtualTime | wire::kReferenceResistors;
   std::uint64_t boot_epoch = 1;
-  Temperature temperature = Temperature::from_K(300);
   Duration request_overhead = std::chrono::microseconds(10);  ///< chip idle, before each request
   double slowness = 1;  ///< reads and pulses take so many times the time that they should
   std::size_t ledger_batches = 0;  ///< how many batches ledger() remembers
@@ -72,7 +72,8 @@ class MockBoard {
   /// boot epoch is another one, the devices drift on.
   void reboot(Duration off = {});
 
-  void set_temperature(Temperature temperature) { settings_.temperature = temperature; }
+  /// The chip's temperature from now on, by chip_time().
+  void set_temperature(TemperatureProfile profile) { chip_.set_temperature(std::move(profile)); }
 
   BoardTime now() const { return now_; }
   /// Time as the chip counts it, over all boots.

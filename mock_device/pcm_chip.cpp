@@ -475,6 +475,7 @@ PcmChip::~PcmChip() = default;
 ArrayShape PcmChip::shape() const { return impl_->shape; }
 const PcmParameters& PcmChip::parameters() const { return impl_->physics.parameters; }
 
+const TemperatureProfile& PcmChip::temperature() const { return impl_->temperature; }
 Temperature PcmChip::temperature_at(BoardTime time) const {
   return Temperature::from_K(impl_->temperature.kelvin_at(seconds(time)));
 }

@@ -35,6 +35,7 @@ class PcmChip {
 
   /// The chip's temperature from now on, by chip time. 300 K unless set.
   void set_temperature(TemperatureProfile profile);
+  const TemperatureProfile& temperature() const;
   Temperature temperature_at(BoardTime time) const;
 
   ArrayShape shape() const;

@@ -161,7 +161,8 @@ Result<void> ProgramAndVerify::program_block(Devices active) {
     const std::size_t before = active.size();
     active = decide(active, pass);
     decided_ += static_cast<std::int64_t>(before - active.size());
-    PCM_TRY((*progress_)({iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets}));
+    PCM_TRY((*progress_)(
+        {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets}));
     if (!active.empty()) PCM_TRY(pulse(active));
   }
   return {};

@@ -159,7 +159,7 @@ TEST_F(MockEndToEndTest, LimitsSetByTheHostHoldOnTheBoardToo) {
 }
 
 TEST_F(MockEndToEndTest, PulsesAreRefusedWhileTheChipIsTooHotAndReadsAreNot) {
-  mock->set_temperature(Temperature::from_K(360));
+  mock->set_temperature(mock::TemperatureProfile(Temperature::from_K(360)));
   EXPECT_NEAR(board->temperature()->K(), 360, 1e-9);
   const auto result = program(1, scattered(kShape, 10));
   ASSERT_FALSE(result);

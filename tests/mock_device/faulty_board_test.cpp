@@ -450,7 +450,7 @@ TEST_F(FaultyBoardTest, IsTooHotBetweenTheTimesPlanned) {
   plan.over_temperature_from = std::chrono::seconds(10);
   plan.over_temperature_until = std::chrono::seconds(20);
   start();
-  board->set_temperature(Temperature::from_K(310));
+  board->set_temperature(TemperatureProfile(Temperature::from_K(310)));
   const auto temperature_K = [this] {
     return ask<wire::TemperatureReply>(wire::TemperatureRequest{}).chip.K();
   };
@@ -460,7 +460,7 @@ TEST_F(FaultyBoardTest, IsTooHotBetweenTheTimesPlanned) {
   EXPECT_NEAR(temperature_K(), 390, 1e-9);
   EXPECT_EQ(ask<wire::RefusalReply>(program(2)).reason, Refusal::OverTemperature);
   EXPECT_THAT(ask<wire::ReadReply>(read()).code_sums, SizeIs(256)) << "reads are still allowed";
-  board->set_temperature(Temperature::from_K(300));
+  board->set_temperature(TemperatureProfile(Temperature::from_K(300)));
   EXPECT_NEAR(temperature_K(), 380, 1e-9);
   ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{std::chrono::seconds(10)});
   EXPECT_NEAR(temperature_K(), 300, 1e-9);

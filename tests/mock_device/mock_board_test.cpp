@@ -296,16 +296,16 @@ TEST_F(MockBoardTest, LimitsThePulsesOfADeviceSinceBoot) {
 TEST_F(MockBoardTest, RefusesPulsesWhileItIsTooHotAndCountsNone) {
   settings.limits.max_pulses_per_device = 1;
   start();
-  board->set_temperature(Temperature::from_K(358.5));
+  board->set_temperature(TemperatureProfile(Temperature::from_K(358.5)));
   EXPECT_EQ(refusal_of(program(1, 5)), Refusal::OverTemperature);
   EXPECT_NEAR(ask<wire::TemperatureReply>(wire::TemperatureRequest{}).chip.K(), 358.5, 1e-9);
-  board->set_temperature(Temperature::from_K(358));
+  board->set_temperature(TemperatureProfile(Temperature::from_K(358)));
   EXPECT_EQ(ask<wire::ProgramReply>(program(1, 5)).pulses_executed, 5U);
 }
 
 TEST_F(MockBoardTest, NamesTheWorstOfSeveralReasons) {
   ask<wire::ProgramReply>(program(1, 1));
-  board->set_temperature(Temperature::from_K(400));
+  board->set_temperature(TemperatureProfile(Temperature::from_K(400)));
   wire::ProgramRequest request = program(1, 3, 60000);
   request.addresses[1] = {WordLine{100}, BitLine{0}};
   EXPECT_EQ(refusal_of(request), Refusal::DuplicateBatch);
