@@ -158,9 +158,7 @@ Result<std::unique_ptr<RecordingWriter>> RecordingWriter::adopt(
 }
 
 RecordingWriter::RecordingWriter(int descriptor, std::string name)
-    : descriptor_(descriptor),
-      name_(std::move(name)),
-      start_(std::chrono::steady_clock::now()) {}
+    : descriptor_(descriptor), name_(std::move(name)), start_(std::chrono::steady_clock::now()) {}
 
 RecordingWriter::~RecordingWriter() {
   static_cast<void>(close());
@@ -278,9 +276,9 @@ Result<Recording> parse_recording(std::vector<std::byte> content, std::string na
     offset += kHeadBytes + record->bytes.size() + kCrcBytes;
     if (record->kind == RecordKind::End) {
       if (offset != bytes.size()) {
-        return damaged(*record, recording.name,
-                       "it is the end, but " + std::to_string(bytes.size() - offset) +
-                           " bytes follow");
+        return damaged(
+            *record, recording.name,
+            "it is the end, but " + std::to_string(bytes.size() - offset) + " bytes follow");
       }
       recording.cut_off = false;
       return recording;
