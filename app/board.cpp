@@ -69,6 +69,16 @@ std::string recorded_board(const std::string& file) {
   return recording && !recording->header.empty() ? recording->header.front() : std::string();
 }
 
+/// Without whether and where it is recorded.
+std::string describe_source(const Plan& plan) {
+  const ParameterValues& board = plan.section("board");
+  if (board.text("kind") != "replay") {
+    return describe_mock(plan.section("mock"), plan.section("faults"));
+  }
+  const std::string recorded = recorded_board(board.text("recording"));
+  return "replay of " + board.text("recording") + (recorded.empty() ? "" : ": " + recorded);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
@@ -78,7 +88,7 @@ Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
   if (!record.empty() && purpose == Purpose::Run) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     const std::vector<std::string> header = {
-        describe_board(plan), fmt::format("pcmlab {} ({})", kVersion, kGitRevision),
+        describe_source(plan), fmt::format("pcmlab {} ({})", kVersion, kGitRevision),
         fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))};
     PCM_ASSIGN(std::unique_ptr<RecordingWriter> writer, RecordingWriter::create(record, header));
     transport = std::make_unique<RecordingTransport>(std::move(transport), std::move(writer));
@@ -88,17 +98,8 @@ Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
 }
 
 std::string describe_board(const Plan& plan) {
-  const ParameterValues& board = plan.section("board");
-  const std::string& record = board.text("record");
-  std::string description;
-  if (board.text("kind") == "replay") {
-    description = "replay of " + board.text("recording");
-    const std::string recorded = recorded_board(board.text("recording"));
-    if (!recorded.empty()) description += ": " + recorded;
-  } else {
-    description = describe_mock(plan.section("mock"), plan.section("faults"));
-  }
-  return record.empty() ? description : description + "; recorded to " + record;
+  const std::string& record = plan.section("board").text("record");
+  return record.empty() ? describe_source(plan) : describe_source(plan) + "; recorded to " + record;
 }
 
 }  // namespace pcmlab::app
