@@ -219,8 +219,12 @@ Result<void> ReplayTransport::reopen(Deadline /*deadline*/) {
   }
   ++next_step_;
   heard_noise_ = false;
-  disconnected_.reset();
-  return step.failure ? noted(*step.failure) : Result<void>{};
+  if (!step.failure) {
+    disconnected_.reset();
+    return {};
+  }
+  disconnected_ = Error{ErrorCode::Disconnected, step.failure->message, step.failure->advice};
+  return tl::unexpected(*step.failure);
 }
 
 }  // namespace pcmlab

@@ -53,7 +53,7 @@ class RecordingTest : public ::testing::Test {
     note_end();
     must(writer->record(RecordKind::Reopened));
     note_end();
-    must(writer->record(RecordKind::FromBoard, {}));
+    must(writer->record(RecordKind::FromBoard));
     note_end();
     must(writer->close());
     return bytes_of_file(file);
