@@ -124,8 +124,13 @@ Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(
   constexpr mode_t kMode = 0666;  // less the umask
   const int descriptor =
       ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, kMode);
-  if (descriptor >= 0) return adopt(descriptor, file.string(), header);
   const int error_number = errno;
+  if (descriptor >= 0) {
+    auto writer = adopt(descriptor, file.string(), header);
+    std::error_code ignored;
+    if (!writer) std::filesystem::remove(file, ignored);
+    return writer;
+  }
   if (error_number == EEXIST) {
     return fail(ErrorCode::Io,
                 "recording the conversation with the board to " + file.string() +

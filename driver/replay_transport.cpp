@@ -65,7 +65,8 @@ ReplayTransport::ReplayTransport(Recording recording) : recording_(std::move(rec
     if (!reopening) continue;
     Step& step = steps_.emplace_back();
     step.record = &records[i];
-    if (records[i].kind == RecordKind::ReopenFailed) step.failure = *recorded_error(records[i]);
+    if (records[i].kind == RecordKind::ReopenFailed)
+      step.failure = recorded_error(records[i]).value();
   }
 }
 
@@ -109,12 +110,12 @@ void ReplayTransport::add_connection(std::span<const Record> records) {
         steps_.push_back({&record, ++requests_, std::nullopt});
         break;
       case RecordKind::SendFailed:
-        if (steps_.size() > first_step) steps_.back().failure = *recorded_error(record);
+        if (steps_.size() > first_step) steps_.back().failure = recorded_error(record).value();
         break;
       case RecordKind::ReceiveFailed: {
         Event& event = events_.emplace_back();
         event.steps_before = event.needs = steps_.size();
-        event.failure = *recorded_error(record);
+        event.failure = recorded_error(record).value();
         break;
       }
       case RecordKind::FromBoard:

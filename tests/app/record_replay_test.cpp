@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plan's run recorded to a file, and replayed from it through the program itself.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -16,7 +17,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 
 /// What a query gives, one line a row.
@@ -56,8 +56,8 @@ std::vector<std::string> measured(const std::string& database) {
                   "'board_description', 'wall_s', 'eta_s')")) {
       columns += (columns.empty() ? "" : ", ") + column.substr(0, column.size() - 1);
     }
-    for (const std::string& row : rows(database, "SELECT " + columns + " FROM " + name)) {
-      all.push_back(name + ": " + row);
+    for (const std::string& row : rows(database, fmt::format("SELECT {} FROM {}", columns, name))) {
+      all.push_back(fmt::format("{}: {}", name, row));
     }
   }
   return all;

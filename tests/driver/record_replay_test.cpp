@@ -2,7 +2,11 @@
 // Conversations recorded, and replayed as a board.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <functional>
 #include <optional>
 
@@ -31,7 +35,6 @@ using testing::ReadLog;
 using testing::scattered;
 using testing::ScriptedBoard;
 using testing::ScriptedTransport;
-using ::testing::SizeIs;
 
 constexpr ArrayShape kShape{16, 64};
 constexpr Duration kWidth{400};
@@ -169,6 +172,29 @@ TEST_F(RecordReplay, TheRecordingNeedsNoBoardToEndProperly) {
   record(story);
   EXPECT_FALSE(must(load_recording(file)).cut_off);
   EXPECT_THAT(must(load_recording(file)).header, ElementsAre("test"));
+}
+
+TEST_F(RecordReplay, AKilledProcessLosesNothingThatItHadAnAnswerTo) {
+  const pid_t process = fork();
+  if (process == 0) {
+    record([this](TestBoard& board, Diary& diary) {
+      static_cast<void>(board.read(scattered(kShape, 250), {}, diary.read_sink()));
+      std::raise(SIGKILL);
+    });
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(process, &status, 0), process);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const Recording recording = must(load_recording(file));
+  EXPECT_TRUE(recording.cut_off);
+  const auto count = [&](RecordKind kind) {
+    return std::count_if(recording.records.begin(), recording.records.end(),
+                         [kind](const Record& record) { return record.kind == kind; });
+  };
+  // Hello, Information and three reads.
+  EXPECT_EQ(count(RecordKind::ToBoard), 5);
+  EXPECT_EQ(count(RecordKind::FromBoard), 5);
 }
 
 TEST_F(RecordReplay, AnUnpluggedBoardAndItsReturnAreReplayed) {
@@ -312,7 +338,7 @@ class ReplayDifference : public ::testing::Test {
   Error replay(const Call& call) {
     auto board = must(TestBoard::open(must(ReplayTransport::open(file))));
     must(board->status());
-    const Error error = error_of(call(*board));
+    Error error = error_of(call(*board));
     // It is final.
     EXPECT_EQ(error_of(board->status()).code, error.code);
     EXPECT_EQ(error_of(board->reopen()).code, error.code);
@@ -416,7 +442,7 @@ TEST_F(ReplayDifference, ReadsDifferInSamplesVoltageAndDevices) {
 }
 
 TEST_F(ReplayDifference, TheOtherRequestsSayWhatDiffersToo) {
-  const auto initialise = [](std::vector<Pulse> sequence) -> Call {
+  const auto initialise = [](const std::vector<Pulse>& sequence) -> Call {
     return [sequence](TestBoard& board) {
       return board.initialise(3, sequence, scattered(kShape, 5), PulseLog().sink());
     };

@@ -180,6 +180,14 @@ TEST_F(RecordingTest, AFullDiskIsAnErrorAtOnceAndForEver) {
   EXPECT_FALSE(error.advice.empty());
 }
 
+TEST_F(RecordingTest, ADiskWithoutRoomForTheHeaderIsLeftAsItWas) {
+  {
+    const FileSizeLimit limit(20);
+    EXPECT_EQ(error_of(RecordingWriter::create(file, kHeader)).code, ErrorCode::DiskFull);
+  }
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 TEST_F(RecordingTest, WhatReachedAFullDiskCanBeRead) {
   auto writer = must(RecordingWriter::create(file, kHeader));
   std::size_t written = 0;
