@@ -177,7 +177,7 @@ TEST_F(RecordReplay, TheRecordingNeedsNoBoardToEndProperly) {
 TEST_F(RecordReplay, AKilledProcessLosesNothingThatItHadAnAnswerTo) {
   const pid_t process = fork();
   if (process == 0) {
-    record([this](TestBoard& board, Diary& diary) {
+    record([](TestBoard& board, Diary& diary) {
       static_cast<void>(board.read(scattered(kShape, 250), {}, diary.read_sink()));
       std::raise(SIGKILL);
     });
