@@ -75,8 +75,8 @@ ParameterTable mock_section() {
   return table;
 }
 
-Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
-                                         const ParameterValues& faults) {
+Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
+                                                  const ParameterValues& faults) {
   PCM_ASSIGN(const mock::ChipModel model, chip_of(mock));
   PCM_ASSIGN(mock::TemperatureProfile temperature, temperature_of(mock));
   PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, model.shape));
@@ -98,8 +98,13 @@ Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
     cable->replug();
   };
   far_end.disconnected = [board] { board->connection_lost(); };
-  PCM_ASSIGN(std::unique_ptr<Board> opened,
-             TestBoard::open(std::make_unique<LoopbackTransport>(std::move(far_end), cable)));
+  return std::make_unique<LoopbackTransport>(std::move(far_end), cable);
+}
+
+Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
+                                         const ParameterValues& faults) {
+  PCM_ASSIGN(std::unique_ptr<Transport> transport, mock_transport(mock, faults));
+  PCM_ASSIGN(std::unique_ptr<Board> opened, TestBoard::open(std::move(transport)));
   return opened;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "driver/board.h"
+#include "driver/transport.h"
 #include "experiments/engine/plan.h"
 #include "protocol/error.h"
 
@@ -14,10 +15,14 @@ namespace pcmlab::app {
 /// [mock]: serial, seed, chip, array, temperature, threads, and every constant of the PCM model.
 ParameterTable mock_section();
 
-/// A mock chip on a mock board behind a loopback; it lives as long as the Board. After a planned
-/// disconnect reopen() succeeds.
+/// A mock chip on a mock board behind a loopback; it lives as long as the Transport. After a
+/// planned disconnect reopen() succeeds.
 /// \param faults  values of faults_section()
-/// Errors: those of load_chip(), fault_plan() and of TestBoard::open().
+/// Errors: those of load_chip() and fault_plan().
+Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
+                                                  const ParameterValues& faults);
+
+/// A Board over it. Errors: also those of TestBoard::open().
 Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
                                          const ParameterValues& faults);
 

@@ -5,9 +5,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "app/board.h"
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/mock.h"
 #include "experiments/engine/engine.h"
 
 namespace pcmlab::app {
@@ -22,7 +22,7 @@ double wall_s(const Prediction& prediction, bool virtual_time) {
 
 Result<void> check(const Session& session, const std::filesystem::path& file) {
   PCM_ASSIGN(const Plan plan, load_plan(file, app_plan_schema()));
-  PCM_ASSIGN(const auto board, open_mock(plan.section("mock"), plan.section("faults")));
+  PCM_ASSIGN(const auto board, open_board(plan, Purpose::Check));
   const BoardInformation& information = board->information();
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, information.shape));
   PCM_ASSIGN(const std::vector<Prediction> predictions, predict(plan, inputs, information));
@@ -68,8 +68,7 @@ Result<void> check(const Session& session, const std::filesystem::path& file) {
              grouped(static_cast<std::int64_t>(information.shape.device_count())));
   fmt::print("images   {}: {}\n", inputs.images.name,
              grouped(static_cast<std::int64_t>(inputs.images.count())));
-  fmt::print("board    {}\n\n{}", describe_mock(plan.section("mock"), plan.section("faults")),
-             table.text());
+  fmt::print("board    {}\n\n{}", describe_board(plan), table.text());
   if (virtual_time)
     fmt::print("\nThe board has virtual time: chip time passes as fast as it can.\n");
   return {};

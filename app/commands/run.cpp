@@ -4,10 +4,10 @@
 #include <memory>
 #include <system_error>
 
+#include "app/board.h"
 #include "app/build_info.h"
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/mock.h"
 #include "app/stop_on_signal.h"
 #include "experiments/engine/engine.h"
 
@@ -33,18 +33,23 @@ Result<void> run(const Session& session, const RunOptions& options) {
   const StopOnSignal signals;
   // Everything that can be wrong with the plan is found before the database or the board changes.
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema()));
-  PCM_ASSIGN(const auto board, open_mock(plan.section("mock"), plan.section("faults")));
+  PCM_ASSIGN(auto board, open_board(plan, Purpose::Check));
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
   PCM_TRY(predict(plan, inputs, board->information()));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
   if (!options.plots.empty()) PCM_TRY(make_folder(options.plots, "plots"));
   PCM_ASSIGN(db::RunStore store, db::RunStore::open(session.database));
+  // A recording begins when nothing else can be wrong any more: a plan that was mended may use its
+  // name.
+  if (!plan.section("board").text("record").empty()) {
+    board.reset();
+    PCM_ASSIGN(board, open_board(plan, Purpose::Run));
+  }
 
   RunResult result;
   {
     ConsoleObserver observer(session.quiet);
-    const Provenance provenance{kVersion, kGitRevision,
-                                describe_mock(plan.section("mock"), plan.section("faults"))};
+    const Provenance provenance{kVersion, kGitRevision, describe_board(plan)};
     result = run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
   }
   if (result.run == 0) return result.outcome;

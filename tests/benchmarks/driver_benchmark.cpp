@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What driver, protocol and loopback cost per device, with a far end that does no physics.
+// What driver, protocol and loopback cost per device, with a far end that does no physics; and
+// what a recording of the conversation adds.
 #include <benchmark/benchmark.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "driver/loopback_transport.h"
+#include "driver/recording_transport.h"
 #include "driver/test_board.h"
 #include "protocol/frame_reader.h"
 #include "protocol/messages.h"
@@ -59,13 +62,40 @@ class EchoBoard {
   wire::Reply zeros_ = wire::ReadReply{};
 };
 
-std::unique_ptr<TestBoard> open_echo() {
+std::unique_ptr<Transport> echo_line() {
   auto echo = std::make_shared<EchoBoard>();
   LoopbackEnd end;
   end.take = [echo](std::span<const std::byte> bytes) { echo->take(bytes); };
   end.give = [echo](std::vector<std::byte>& into) { echo->give(into); };
-  return std::move(*TestBoard::open(std::make_unique<LoopbackTransport>(std::move(end))));
+  return std::make_unique<LoopbackTransport>(std::move(end));
 }
+
+std::unique_ptr<TestBoard> open_echo() { return std::move(*TestBoard::open(echo_line())); }
+
+/// The same, recorded to a file that is made anew and is gone afterwards.
+class RecordedEcho {
+ public:
+  RecordedEcho() { start(); }
+  RecordedEcho(const RecordedEcho&) = delete;
+  RecordedEcho& operator=(const RecordedEcho&) = delete;
+  ~RecordedEcho() {
+    board_.reset();
+    std::filesystem::remove(file_);
+  }
+  void start() {
+    board_.reset();
+    std::filesystem::remove(file_);
+    board_ = std::move(*TestBoard::open(std::make_unique<RecordingTransport>(
+        echo_line(), std::move(*RecordingWriter::create(file_, {})))));
+  }
+  Board& board() { return *board_; }
+  std::uintmax_t bytes() const { return std::filesystem::file_size(file_); }
+
+ private:
+  std::filesystem::path file_ =
+      std::filesystem::temp_directory_path() / "pcmlab-driver-benchmark.rec";
+  std::unique_ptr<TestBoard> board_;
+};
 
 std::vector<DeviceAddress> whole_array(bool scattered) {
   std::vector<DeviceAddress> addresses;
@@ -121,6 +151,34 @@ void program_array(benchmark::State& state) {
   report(state, addresses.size());
 }
 BENCHMARK(program_array)->Unit(benchmark::kMillisecond)->ArgName("counted")->Arg(0)->Arg(1);
+
+/// One verify pass over the array, as program-and-verify does it: pulses, then reads of the same
+/// scattered devices; plain and recorded. The file starts anew before it is 100 MB.
+void recorded_pass(benchmark::State& state) {
+  const bool recorded = state.range(0) != 0;
+  RecordedEcho recorded_board;
+  const auto plain_board = open_echo();
+  const auto addresses = whole_array(true);
+  const std::vector<std::uint16_t> amplitudes(addresses.size(), 20000);
+  std::uint64_t batch = 1;
+  for (auto _ : state) {
+    if (recorded && recorded_board.bytes() > 80'000'000) {
+      state.PauseTiming();
+      recorded_board.start();
+      state.ResumeTiming();
+    }
+    Board& board = recorded ? recorded_board.board() : *plain_board;
+    Result<void> result = board.program(batch, Duration(400), addresses, amplitudes,
+                                        [](const PulseChunk&) -> Result<void> { return {}; });
+    if (result) {
+      result = board.read(addresses, {}, [](const ReadChunk&) -> Result<void> { return {}; });
+    }
+    batch += 1000;
+    if (!result) state.SkipWithError(result.error().message.c_str());
+  }
+  report(state, addresses.size());
+}
+BENCHMARK(recorded_pass)->Unit(benchmark::kMillisecond)->ArgName("recorded")->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace pcmlab

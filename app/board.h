@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The board that a plan asks for in [board]: the mock or a replay, recorded or not.
+/// Functions without state; who opens a board owns it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "driver/board.h"
+#include "experiments/engine/plan.h"
+#include "protocol/error.h"
+
+namespace pcmlab::app {
+
+enum class Purpose {
+  Run,    ///< with [board] record the conversation is recorded
+  Check,  ///< makes no file; says whether Run could make it
+};
+
+/// \param plan  with the sections [board], [mock] and [faults]
+/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording(),
+/// RecordingWriter::create() and TestBoard::open().
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose);
+
+/// For provenance and lists. Of a replay also what had been recorded, where the file tells.
+std::string describe_board(const Plan& plan);
+
+}  // namespace pcmlab::app
