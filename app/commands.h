@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "app/exit_code.h"
 #include "experiments/engine/plan.h"
@@ -40,6 +42,9 @@ void add_plot(CLI::App& app, Session& session);
 
 /// Sections of the engine and of this program, and all experiments.
 PlanSchema app_plan_schema();
+
+/// --set SECTION.KEY=VALUE, as often as one likes: as if the plan said so.
+void add_plan_assignments(CLI::App& command, std::vector<std::string>& assignments);
 
 /// The retention picture of a run: PNG, SVG or PDF by the file's extension.
 Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& file);

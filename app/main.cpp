@@ -62,6 +62,16 @@ void Session::end(const Result<void>& result) {
   exit_code = app::exit_code(result.error().code);
 }
 
+void add_plan_assignments(CLI::App& command, std::vector<std::string>& assignments) {
+  command
+      .add_option(
+          "--set", assignments,
+          "a key of the plan, as if the plan said so: mock.seed=7, faults.lost_replies=0.01, "
+          "step.1.tolerance_uS=0.3; may be given several times")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
 }  // namespace pcmlab::app
 
 int main(int argc, char** argv) {

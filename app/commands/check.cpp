@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "app/board.h"
 #include "app/commands.h"
@@ -20,8 +22,14 @@ double wall_s(const Prediction& prediction, bool virtual_time) {
                       : prediction.chip_busy_s + prediction.waiting_s + prediction.host_s;
 }
 
-Result<void> check(const Session& session, const std::filesystem::path& file) {
-  PCM_ASSIGN(const Plan plan, load_plan(file, app_plan_schema()));
+struct CheckOptions {
+  std::filesystem::path plan;
+  std::vector<std::string> assignments;
+};
+
+Result<void> check(const Session& session, const CheckOptions& options) {
+  const std::filesystem::path& file = options.plan;
+  PCM_ASSIGN(const Plan plan, load_plan(file, app_plan_schema(), options.assignments));
   PCM_ASSIGN(const auto board, open_board(plan, Purpose::Check));
   const BoardInformation& information = board->information();
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, information.shape));
@@ -79,9 +87,10 @@ Result<void> check(const Session& session, const std::filesystem::path& file) {
 void add_check(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand(
       "check", "Validates a plan and everything it names; predicts time, pulses and bytes");
-  auto file = std::make_shared<std::filesystem::path>();
-  command->add_option("PLAN", *file, "plan file (TOML)")->required();
-  command->callback([&session, file] { session.end(check(session, *file)); });
+  auto options = std::make_shared<CheckOptions>();
+  command->add_option("PLAN", options->plan, "plan file (TOML)")->required();
+  add_plan_assignments(*command, options->assignments);
+  command->callback([&session, options] { session.end(check(session, *options)); });
 }
 
 }  // namespace pcmlab::app

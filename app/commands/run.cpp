@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "app/board.h"
 #include "app/build_info.h"
@@ -17,6 +19,7 @@ namespace {
 struct RunOptions {
   std::filesystem::path plan;
   std::filesystem::path plots;
+  std::vector<std::string> assignments;
 };
 
 Result<void> make_folder(const std::filesystem::path& folder, const std::string& what) {
@@ -32,7 +35,7 @@ Result<void> make_folder(const std::filesystem::path& folder, const std::string&
 Result<void> run(const Session& session, const RunOptions& options) {
   const StopOnSignal signals;
   // Everything that can be wrong with the plan is found before the database or the board changes.
-  PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema()));
+  PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema(), options.assignments));
   PCM_ASSIGN(auto board, open_board(plan, Purpose::Check));
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
   PCM_TRY(predict(plan, inputs, board->information()));
@@ -74,6 +77,7 @@ void add_run(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("run", "Runs a plan and stores everything in the database");
   auto options = std::make_shared<RunOptions>();
   command->add_option("PLAN", options->plan, "plan file (TOML)")->required();
+  add_plan_assignments(*command, options->assignments);
   command->add_option("--plots", options->plots, "also draw the run's plot into this folder");
   command->callback([&session, options] { session.end(run(session, *options)); });
 }

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "experiments/engine/plan_edit.h"
+
 namespace pcmlab {
 namespace {
 
@@ -235,7 +237,8 @@ Result<Plan> parse_plan(std::string text, const std::string& source, const PlanS
   return plan;
 }
 
-Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema) {
+Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema,
+                       std::span<const std::string> assignments) {
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) {
     return fail(ErrorCode::NotFound, fmt::format("cannot open the plan {}", file.string()),
@@ -247,7 +250,13 @@ Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& sche
     return fail(ErrorCode::Io, fmt::format("reading the plan {} failed", file.string()),
                 "check the disk");
   }
-  return parse_plan(std::move(text).str(), file.string(), schema);
+  std::string changed = std::move(text).str();
+  for (const std::string& assignment : assignments) {
+    PCM_ASSIGN(changed, with_plan_key(changed, file.string(), assignment));
+  }
+  // The lines of errors are those of the changed text.
+  const std::string source = assignments.empty() ? file.string() : file.string() + " with --set";
+  return parse_plan(std::move(changed), source, schema);
 }
 
 std::string describe_as_toml(const ParameterTable& table, bool is_experiment) {

@@ -52,8 +52,10 @@ Result<std::map<std::string, ParameterValues>> parse_sections(
 /// Errors: BadPlan, naming line, section and key, what would be right, and for a misspelt name the
 /// nearest known one.
 Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema);
-/// Errors: also NotFound, Io.
-Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema);
+/// \param assignments  changes of the text as for with_plan_key(), made before it is parsed
+/// Errors: also NotFound, Io, and those of with_plan_key().
+Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema,
+                       std::span<const std::string> assignments = {});
 
 /// A plan that says nothing but defaults, with every key, unit, range and help as comments.
 std::string describe_as_toml(const ParameterTable& table, bool is_experiment);

@@ -19,8 +19,8 @@ TEST(CommandLine, TellsItsVersionAndHelp) {
   const CommandResult version = pcmlab({"--version"});
   EXPECT_EQ(version.exit_code, kDone);
   EXPECT_THAT(version.out, StartsWith("pcmlab 0."));
-  for (const char* command :
-       {"run", "check", "describe", "runs", "show", "plot", "devices", "selftest"}) {
+  for (const char* command : {"run", "check", "describe", "runs", "show", "plot", "devices",
+                              "selftest", "chips", "acceptance"}) {
     const CommandResult help = pcmlab({command, "--help"});
     EXPECT_EQ(help.exit_code, kDone) << command;
     EXPECT_FALSE(help.out.empty()) << command;
@@ -50,6 +50,22 @@ TEST(CommandLine, DescribesEveryExperiment) {
   const CommandResult wrong = pcmlab({"describe", "progam"});
   EXPECT_EQ(wrong.exit_code, kBadInput);
   EXPECT_THAT(wrong.err, HasSubstr("\"program\""));
+}
+
+TEST(CommandLine, SetsKeysOfAPlanAsIfThePlanSaidSo) {
+  const std::string plan = PCMLAB_PLANS "/main-job.toml";
+  const CommandResult check =
+      pcmlab({"check", plan, "--json", "--set", "images.limit=5", "--set", "mock.serial=B7"});
+  ASSERT_EQ(check.exit_code, kDone) << check.err;
+  EXPECT_EQ(nlohmann::json::parse(check.out).at("images"), 5);
+  const CommandResult text = pcmlab({"check", plan, "--set", "mock.serial=B7"});
+  EXPECT_THAT(text.out, HasSubstr("mock board B7"));
+  const CommandResult unknown = pcmlab({"check", plan, "--set", "mock.sed=5"});
+  EXPECT_EQ(unknown.exit_code, kBadInput);
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean \"seed\"?"));
+  const CommandResult malformed = pcmlab({"check", plan, "--set", "seed=5"});
+  EXPECT_EQ(malformed.exit_code, kBadInput);
+  EXPECT_THAT(malformed.err, HasSubstr("SECTION.KEY=VALUE"));
 }
 
 TEST(CommandLine, ChecksAPlanAndPredictsWhatItTakes) {

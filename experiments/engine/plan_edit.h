@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// Changes of a plan's text, as if its author had written them: comments stay, and what is stored
+/// with the run says what was run. Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "protocol/error.h"
+
+namespace pcmlab {
+
+/// "SECTION.KEY=VALUE", or "step.N.KEY=VALUE" for the N-th [[step]], counted from 1. VALUE is TOML;
+/// what is none is taken as a text. Replaces the value that the key has, or adds the key, or adds
+/// the section. Names and ranges are checked when the plan is parsed.
+/// \param source  of the text, for errors
+/// Errors: BadPlan, saying what is wrong with the assignment; the text must be TOML.
+Result<std::string> with_plan_key(const std::string& text, const std::string& source,
+                                  std::string_view assignment);
+
+}  // namespace pcmlab

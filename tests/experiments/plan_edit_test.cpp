@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/engine/plan_edit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace pcmlab {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kPlan = R"(# a plan
+[run]
+name = "Übung µ"   # ü before and after
+
+[mock]
+seed = 1  # which chip
+[images]
+folder = "/data/µ"; 
+)";
+
+constexpr const char* kGoodPlan = R"(# a plan
+[run]
+name = "Übung µ"   # ü before and after
+
+[mock]
+seed = 1  # which chip
+serial = 'A'
+
+[[step]]
+experiment = "program"
+staircase_uA = [
+  160, 140,  # first
+  120 ]      # last
+[[step]]
+experiment = "retention")";
+
+std::string changed(const std::string& assignment) {
+  return with_plan_key(kGoodPlan, "a.toml", assignment).value();
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST(PlanEdit, ReplacesAValueAndKeepsItsComment) {
+  EXPECT_EQ(changed("mock.seed=77"), replaced(kGoodPlan, "seed = 1 ", "seed = 77 "));
+  EXPECT_EQ(changed("mock.serial=\"B\""), replaced(kGoodPlan, "'A'", "\"B\""));
+  EXPECT_EQ(changed("run.name=short"), replaced(kGoodPlan, "\"Übung µ\"", "\"short\""));
+}
+
+TEST(PlanEdit, ReplacesAListOverSeveralLines) {
+  EXPECT_EQ(changed("step.1.staircase_uA=[100, 80]"),
+            replaced(kGoodPlan, "[\n  160, 140,  # first\n  120 ]", "[100, 80]"));
+}
+
+TEST(PlanEdit, AddsAKeyUnderItsSectionOrStep) {
+  EXPECT_EQ(changed("mock.threads=2"), replaced(kGoodPlan, "[mock]\n", "[mock]\nthreads = 2\n"));
+  EXPECT_EQ(changed("step.2.points=3"),
+            replaced(kGoodPlan, "[[step]]\nexperiment = \"retention\"",
+                     "[[step]]\npoints = 3\nexperiment = \"retention\""));
+}
+
+TEST(PlanEdit, AddsASectionThatIsNotThere) {
+  EXPECT_EQ(changed("faults.lost_replies=0.01"),
+            std::string(kGoodPlan) + "\n\n[faults]\nlost_replies = 0.01\n");
+}
+
+TEST(PlanEdit, WhatIsNoTomlIsAText) {
+  EXPECT_THAT(changed("run.operator=R. \"Q\" \\ S"),
+              HasSubstr("operator = \"R. \\\"Q\\\" \\\\ S\""));
+  EXPECT_THAT(changed("run.operator="), HasSubstr("operator = \"\""));
+  EXPECT_THAT(changed("run.operator=1\n[mock]"), HasSubstr("operator = \""));
+}
+
+TEST(PlanEdit, RefusesWhatIsNoAssignment) {
+  for (const char* wrong : {"", "=", "seed=1", "mock.seed", ".seed=1", "mock.=1", "step.seed=1",
+                            "step.0.points=1", "step.x.points=1", "mo ck.seed=1", "a.b.c=1"}) {
+    const auto result = with_plan_key(kGoodPlan, "a.toml", wrong);
+    ASSERT_FALSE(result) << wrong;
+    EXPECT_EQ(result.error().code, ErrorCode::BadPlan);
+    EXPECT_THAT(result.error().message, HasSubstr("SECTION.KEY=VALUE"));
+  }
+  const auto step = with_plan_key(kGoodPlan, "a.toml", "step.3.points=1");
+  ASSERT_FALSE(step);
+  EXPECT_THAT(step.error().message, HasSubstr("has 2 steps"));
+}
+
+TEST(PlanEdit, RefusesATextThatIsNotToml) {
+  const auto result = with_plan_key(kPlan, "a.toml", "mock.seed=1");
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("a.toml:8: not valid TOML"));
+}
+
+}  // namespace
+}  // namespace pcmlab
