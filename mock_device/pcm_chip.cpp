@@ -146,7 +146,7 @@ struct PcmChip::Impl {
                  const std::function<void(std::size_t begin, std::size_t count)>& work);
 
   ReadCircuit circuit_at(BoardTime time, std::uint8_t samples, Voltage read_voltage) const;
-  float thermal_per_eV(std::int64_t now_ns) const;
+  float thermal_shift(std::int64_t now_ns) const;
   /// Set and RESET conductance of a device as wear has left them.
   std::pair<float, float> range_uS(std::size_t index) const;
   double wear(std::size_t index, bool& ends_high) const;
@@ -312,7 +312,7 @@ ReadCircuit PcmChip::Impl::circuit_at(BoardTime time, std::uint8_t samples,
   return circuit;
 }
 
-float PcmChip::Impl::thermal_per_eV(std::int64_t now_ns) const {
+float PcmChip::Impl::thermal_shift(std::int64_t now_ns) const {
   const double t_K = temperature.kelvin_at(static_cast<double>(now_ns) * 1e-9);
   return static_cast<float>((1.0 / t_K - 1.0 / physics.parameters.reference_temperature_K) /
                             kBoltzmann_eV_per_K);
@@ -410,7 +410,7 @@ void PcmChip::Impl::load_for_read(std::span<const DeviceAddress> addresses,
   if (!with_range) return;
   for (std::size_t i = 0; i < kLanes; ++i) {
     std::tie(lanes.set_uS[i], lanes.reset_uS[i]) = range_uS(indices[i]);
-    lanes.thermal_per_eV[i] = thermal_per_eV(now_ns[std::min(i, addresses.size() - 1)]);
+    lanes.thermal_per_eV[i] = thermal_shift(now_ns[std::min(i, addresses.size() - 1)]);
   }
 }
 

@@ -61,6 +61,48 @@ Result<std::vector<std::uint16_t>> read_all(Board& board) {
   return sums;
 }
 
+Result<std::unique_ptr<Board>> open_with_mock(const std::string& mock) {
+  PCM_ASSIGN(const Plan plan,
+             parse_plan("[mock]\n" + mock + "\n[[step]]\nexperiment = \"nothing\"\n", "plan.toml",
+                        schema()));
+  return open_mock(plan.section("mock"), plan.section("faults"));
+}
+
+TEST(MockSection, TheChipBringsItsOwnArrayAndConstantsAndThePlanOverridesThem) {
+  const auto hermes = open_with_mock("chip = \"hermes\"").value();
+  EXPECT_EQ(hermes->information().shape, (ArrayShape{256, 256}));
+  EXPECT_NEAR(hermes->information().adc_step.uS(), 2 * 1.6 * 20.7 / 256, 1e-6);
+  const auto changed =
+      open_with_mock("chip = \"hermes\"\nbit_lines = 64\nadc_step_uS = 0.5").value();
+  EXPECT_EQ(changed->information().shape, (ArrayShape{256, 64}));
+  EXPECT_NEAR(changed->information().adc_step.uS(), 0.5, 1e-6);
+}
+
+TEST(MockSection, TheTemperatureFollowsTheProfileOfThePlan) {
+  const auto board = open_with_mock(
+                         "word_lines = 8\nbit_lines = 8\ntemperature_K = 310\n"
+                         "temperature_profile_s = [100, 200]\ntemperature_profile_K = [310, 350]")
+                         .value();
+  EXPECT_NEAR(board->temperature()->K(), 310, 0.01);
+  ASSERT_TRUE(board->advance_time(std::chrono::seconds(150)));
+  EXPECT_NEAR(board->temperature()->K(), 330, 0.01);
+  ASSERT_TRUE(board->advance_time(std::chrono::hours(1)));
+  EXPECT_NEAR(board->temperature()->K(), 350, 0.01);
+}
+
+TEST(MockSection, RefusesChipsAndProfilesThatCannotBe) {
+  const auto error_of_mock = [](const std::string& mock) {
+    const auto board = open_with_mock(mock);
+    return board ? std::string("accepted") : board.error().message;
+  };
+  EXPECT_THAT(error_of_mock("chip = \"no-such\""), HasSubstr("\"no-such\""));
+  EXPECT_THAT(error_of_mock("temperature_profile_s = [1, 2]\ntemperature_profile_K = [300]"),
+              HasSubstr("2 times and 1 temperatures"));
+  EXPECT_THAT(error_of_mock("temperature_profile_s = [2, 1]\ntemperature_profile_K = [300, 310]"),
+              HasSubstr("its times do not rise"));
+  EXPECT_THAT(error_of_mock("melt_full_uA = 140"), HasSubstr("melt_full_uA is not above"));
+}
+
 TEST(FaultsSection, PlansNothingByDefault) {
   EXPECT_EQ(planned(""), mock::FaultPlan{});
   EXPECT_THAT(describe_faults(parse("").value().section("faults")), IsEmpty());
