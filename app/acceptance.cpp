@@ -299,7 +299,7 @@ class Measurement {
                  point.deviation_uS, 0.15 * point.deviation_uS);
     }
 
-    for (double amplitude_uA = 40; amplitude_uA <= 450; amplitude_uA += 10) {
+    for (int amplitude_uA = 40; amplitude_uA <= 450; amplitude_uA += 10) {
       curves.amplitude_uA.push_back(amplitude_uA);
     }
     PCM_ASSIGN(curves.programming,

@@ -61,6 +61,7 @@ Result<void> LoopbackTransport::receive(std::vector<std::byte>& into, Deadline /
   far_end_.give(into);
   const std::size_t came = into.size() - before;
   if (came == 0) {
+    PCM_TRY(check_cable());  // it may have been pulled while the far end worked
     return fail(ErrorCode::Timeout, "no answer from " + name_ + ", which has nothing left to do");
   }
   if (cable_->bytes_to_host_ == LoopbackCable::kNever) return {};

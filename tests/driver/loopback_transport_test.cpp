@@ -75,6 +75,18 @@ TEST_F(LoopbackTransportTest, TimesOutAtOnceWhenNobodyHasAnythingToSay) {
   EXPECT_EQ(receive(), "timeout");
 }
 
+TEST(LoopbackTransport, IsDisconnectedWhenTheCableIsPulledWhileTheFarEndWorks) {
+  const auto cable = std::make_shared<LoopbackCable>();
+  LoopbackEnd end;
+  end.take = [](std::span<const std::byte>) {};
+  end.give = [&cable](std::vector<std::byte>&) { cable->unplug(); };
+  LoopbackTransport transport(std::move(end), cable);
+  std::vector<std::byte> bytes;
+  const Result<void> received = transport.receive(bytes, {});
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code, ErrorCode::Disconnected);
+}
+
 TEST_F(LoopbackTransportTest, IsDisconnectedWhileTheCableIsOutAndUntilItIsReopened) {
   cable->unplug();
   ASSERT_FALSE(send("abc"));
