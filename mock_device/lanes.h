@@ -137,4 +137,11 @@ inline void lane_normals(LaneKey key, std::uint32_t counter, float& first, float
   second = radius * (((quadrant + 1u) & 2u) != 0 ? -sine : sine);
 }
 
+/// The first of the two alone, where speed does not matter.
+inline float lane_normal(LaneKey key, std::uint32_t counter = 0) {
+  float first, second;
+  lane_normals(key, counter, first, second);
+  return first;
+}
+
 }  // namespace pcmlab::mock

@@ -2,23 +2,20 @@
 #include "mock_device/pcm_chip.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
-#include <numbers>
+#include <functional>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "mock_device/device_state.h"
 #include "mock_device/pcm_physics.h"
+#include "mock_device/spatial_pattern.h"
 #include "mock_device/worker_pool.h"
 
 namespace pcmlab::mock {
 namespace {
-
-enum class Fault : std::uint8_t { None, LimitedRange, StuckLow, StuckHigh, Open };
-
-bool ignores_pulses(Fault fault) { return fault > Fault::LimitedRange; }
 
 constexpr double kBoltzmann_eV_per_K = 8.617333e-5;
 constexpr std::uint8_t kMostSetSteps = 255;  // the memory has long faded
@@ -36,99 +33,6 @@ enum class Stream : std::uint32_t {
 LaneKey stream_key(std::uint64_t seed, Stream stream, std::uint32_t index = 0) {
   return lane_key(~seed, static_cast<std::uint32_t>(stream) + index);
 }
-
-float normal(LaneKey key, std::uint32_t draw = 0) {
-  float first, second;
-  lane_normals(key, draw, first, second);
-  return first;
-}
-
-// Small deviations are kept in 16 bits.
-constexpr double kDeviationStep = 1.0 / 8192.0;
-std::int16_t store_deviation(double deviation) {
-  return static_cast<std::int16_t>(
-      std::clamp(std::lround(deviation / kDeviationStep), -32767L, 32767L));
-}
-float load_deviation(std::int16_t stored) {
-  return static_cast<float>(stored) * static_cast<float>(kDeviationStep);
-}
-
-/// A smooth pattern over the array, zero mean, standard deviation 1: the lowest cosine waves along
-/// word and bit lines, mixed at random.
-class SpatialPattern {
- public:
-  SpatialPattern(ArrayShape shape, LaneKey key) {
-    double variance = 0;
-    for (std::size_t mode = 0; mode < kModes.size(); ++mode) {
-      amplitudes_[mode] = normal(key, static_cast<std::uint32_t>(2 * mode));
-      const auto [along_word_lines, along_bit_lines] = kModes[mode];
-      variance += static_cast<double>(amplitudes_[mode] * amplitudes_[mode]) /
-                  ((along_word_lines > 0 ? 2.0 : 1.0) * (along_bit_lines > 0 ? 2.0 : 1.0));
-      waves_[mode] = {wave(along_word_lines, shape.word_lines),
-                      wave(along_bit_lines, shape.bit_lines)};
-    }
-    for (float& amplitude : amplitudes_) amplitude /= static_cast<float>(std::sqrt(variance));
-  }
-
-  float at(DeviceAddress address) const {
-    float sum = 0;
-    for (std::size_t mode = 0; mode < kModes.size(); ++mode) {
-      sum += amplitudes_[mode] * waves_[mode].first[address.word_line.index] *
-             waves_[mode].second[address.bit_line.index];
-    }
-    return sum;
-  }
-
- private:
-  static constexpr std::array<std::pair<int, int>, 5> kModes{
-      {{1, 0}, {0, 1}, {1, 1}, {2, 0}, {0, 2}}};
-
-  static std::vector<float> wave(int halves, std::size_t lines) {
-    std::vector<float> values(lines);
-    for (std::size_t i = 0; i < lines; ++i) {
-      const double place = (static_cast<double>(i) + 0.5) / static_cast<double>(lines);
-      values[i] = static_cast<float>(std::cos(std::numbers::pi * halves * place));
-    }
-    return values;
-  }
-
-  std::array<float, kModes.size()> amplitudes_{};
-  std::array<std::pair<std::vector<float>, std::vector<float>>, kModes.size()> waves_;
-};
-
-/// State of all devices, struct of arrays by linear index.
-struct DeviceState {
-  explicit DeviceState(std::size_t count)
-      : set_uS(count),
-        reset_uS(count),
-        melt_onset(count),
-        melt_full(count),
-        conductance_uS(count),
-        drift_exponent(count),
-        pulsed_ns(count),
-        noise_ns(count),
-        counter(count),
-        pulses(count),
-        melts(count),
-        set_steps(count),
-        fault(count) {
-    for (auto& term : noise) term.resize(count);
-  }
-
-  std::vector<std::int16_t> set_uS, reset_uS;       // logarithm of the ratio to the mean
-  std::vector<std::int16_t> melt_onset, melt_full;  // relative deviation from the mean
-  std::vector<float> conductance_uS, drift_exponent;
-  std::array<std::vector<float>, kNoiseTerms> noise;
-  std::vector<std::int64_t> pulsed_ns;  // when the last pulse was over
-  std::vector<std::int64_t> noise_ns;   // when the noise was last brought up to date
-  std::vector<std::uint32_t> counter, pulses, melts;
-  std::vector<std::uint8_t> set_steps;
-  std::vector<Fault> fault;
-};
-
-constexpr std::size_t kBytesPerDevice = 4 * sizeof(std::int16_t) + 2 * sizeof(float) +
-                                        kNoiseTerms * sizeof(float) + 2 * sizeof(std::int64_t) +
-                                        3 * sizeof(std::uint32_t) + 2;
 
 }  // namespace
 
@@ -207,7 +111,7 @@ PcmChip::Impl::Impl(const ChipModel& model, ArrayShape array_shape, std::uint64_
     if (is_bad(Stream::BitLine, b, p.bad_bit_line_fraction)) bad_bit_lines.push_back({b});
     bit_line_offset_lsb.push_back(static_cast<float>(p.adc_offset_lsb) +
                                   static_cast<float>(p.bit_line_offset_lsb) *
-                                      normal(stream_key(seed, Stream::BitLine, b)));
+                                      lane_normal(stream_key(seed, Stream::BitLine, b)));
   }
   open_lines(bad_word_lines, bad_bit_lines);
 }
@@ -232,7 +136,8 @@ void PcmChip::Impl::make_device(std::size_t index, const SpatialPattern& set,
   devices.melt_full[index] =
       store_deviation(p.melt_current_spread * static_cast<double>(full_draw) + melt_here);
   devices.drift_exponent[index] = static_cast<float>(std::clamp(
-      p.drift_mean_max + p.drift_spread_max * static_cast<double>(normal(key, kDrift)), 0.0, 1.0));
+      p.drift_mean_max + p.drift_spread_max * static_cast<double>(lane_normal(key, kDrift)), 0.0,
+      1.0));
   devices.counter[index] = kEvents;
   devices.conductance_uS[index] = range_uS(index).second;
 
@@ -322,7 +227,8 @@ double PcmChip::Impl::wear(std::size_t index, bool& ends_high) const {
   const PcmParameters& p = physics.parameters;
   const LaneKey key = key_of(index);
   const double endurance =
-      p.endurance_cycles * std::exp(p.endurance_spread * static_cast<double>(normal(key, kWear)));
+      p.endurance_cycles *
+      std::exp(p.endurance_spread * static_cast<double>(lane_normal(key, kWear)));
   ends_high =
       static_cast<double>(lane_uniform(lane_bits(key, kWear + 2))) < p.wear_stuck_high_share;
   return std::min(1.0, std::pow(devices.melts[index] / endurance, p.wear_power));
@@ -587,7 +493,7 @@ void PcmChip::read_references(std::uint8_t samples, BoardTime start,
   for (std::size_t r = 0; r < sums.size(); ++r) {
     int sum = 0;
     for (int sample = 0; sample < samples; ++sample) {
-      const double noise = static_cast<double>(normal(key, impl_->reference_counter));
+      const double noise = static_cast<double>(lane_normal(key, impl_->reference_counter));
       impl_->reference_counter += 2;
       const double code = references_uS[r] / p.adc_step_uS * static_cast<double>(circuit.gain) +
                           p.adc_offset_lsb + p.adc_noise_lsb * noise;

@@ -112,9 +112,12 @@ Result<void> acceptance(Session& session, const Options& options) {
   if (session.json) {
     fmt::print("{}", json_of(result));
   } else {
-    fmt::print("Mock chip {}, seed {}: {}\nPublished: {}\n\n{}\n{} of {} figures are accepted\n",
-               chip.name, result.seed, chip.summary, published->source, text_of(result),
-               result.rows.size() - result.failed(), result.rows.size());
+    fmt::print(
+        "Mock chip {}, seed {}: {}\n{} devices a level. Published: {}\n\n{}\n"
+        "{} of {} figures are accepted\n",
+        chip.name, result.seed, chip.summary,
+        grouped(static_cast<std::int64_t>(result.devices_per_level)), published->source,
+        text_of(result), result.rows.size() - result.failed(), result.rows.size());
   }
   if (options.plots.empty()) return {};
   const auto file = options.plots / fmt::format("acceptance-{}.png", chip.name);
