@@ -17,19 +17,20 @@ Result<void> RecordingTransport::record_now(RecordKind kind, std::span<const std
 tl::unexpected<Error> RecordingTransport::failed(RecordKind kind, Error error) {
   Result<void> recorded = writer_->record(kind, error);
   if (recorded) recorded = writer_->flush();
-  if (!recorded) error.message += "; and " + recorded.error().message;
-  return tl::unexpected<Error>(std::move(error));
+  if (recorded) return tl::unexpected<Error>(std::move(error));
+  recorded.error().message += "; it was to record: " + error.message;
+  return tl::unexpected<Error>(std::move(recorded).error());
 }
 
 Result<void> RecordingTransport::send(std::span<const std::byte> bytes, Deadline deadline) {
-  PCM_TRY(writer_->record(RecordKind::ToBoard, bytes));
+  // On file before it is on its way: no pulse goes out that the recording does not know.
+  PCM_TRY(record_now(RecordKind::ToBoard, bytes));
   Result<void> sent = inner_->send(bytes, deadline);
   if (!sent) return failed(RecordKind::SendFailed, std::move(sent).error());
   return {};
 }
 
 Result<void> RecordingTransport::receive(std::vector<std::byte>& into, Deadline deadline) {
-  PCM_TRY(writer_->flush());
   const std::size_t before = into.size();
   Result<void> received = inner_->receive(into, deadline);
   if (!received) return failed(RecordKind::ReceiveFailed, std::move(received).error());
@@ -37,7 +38,6 @@ Result<void> RecordingTransport::receive(std::vector<std::byte>& into, Deadline 
 }
 
 Result<void> RecordingTransport::reopen(Deadline deadline) {
-  PCM_TRY(writer_->flush());
   Result<void> opened = inner_->reopen(deadline);
   if (!opened) return failed(RecordKind::ReopenFailed, std::move(opened).error());
   return record_now(RecordKind::Reopened, {});

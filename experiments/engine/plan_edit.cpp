@@ -8,6 +8,7 @@
 #include <cctype>
 #include <charconv>
 #include <optional>
+#include <sstream>
 
 namespace pcmlab {
 namespace {
@@ -31,19 +32,23 @@ tl::unexpected<Error> malformed(std::string_view assignment) {
               "write for example --set mock.seed=7 or --set step.1.tolerance_uS=0.3");
 }
 
-/// The value as TOML: as it is when it is one, else as a quoted text.
+/// The value as TOML: as it is when it is one and nothing else, or as a quoted text.
 std::string as_toml(std::string_view value) {
-  const auto parsed = [](std::string_view text) {
+  const bool one_line = std::none_of(value.begin(), value.end(), [](unsigned char c) {
+    return c == '#' || std::iscntrl(c) != 0;  // a comment or a line's end would go beyond the value
+  });
+  if (one_line) {
     try {
-      const toml::table table = toml::parse(fmt::format("x = {}", text));
-      return table.size() == 1;
+      if (toml::parse(fmt::format("x = {}", value)).size() == 1) return std::string(value);
     } catch (const toml::parse_error&) {
-      return false;
     }
-  };
-  if (parsed(value)) return std::string(value);
+  }
   std::string quoted = "\"";
   for (const char c : value) {
+    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) {
+      quoted += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
+      continue;
+    }
     if (c == '"' || c == '\\') quoted += '\\';
     quoted += c;
   }
@@ -99,6 +104,44 @@ std::size_t next_line(std::string& text, toml::source_position position) {
   return text.size();
 }
 
+/// The table that an assignment changes, if it is there.
+const toml::table* table_of(const toml::table& toml, const Assignment& assignment) {
+  if (assignment.step == 0) return toml.get_as<toml::table>(assignment.section);
+  const toml::array* steps = toml.get_as<toml::array>("step");
+  return steps == nullptr ? nullptr : steps->get_as<toml::table>(assignment.step - 1);
+}
+
+std::string edited(std::string text, const toml::table* section, const Assignment& assignment) {
+  const std::string line = fmt::format("{} = {}\n", assignment.key, assignment.value);
+  if (section == nullptr) {
+    if (!text.empty() && text.back() != '\n') text += '\n';
+    return text + fmt::format("\n[{}]\n{}", assignment.section, line);
+  }
+  if (const toml::node* value = section->get(assignment.key)) {
+    const std::size_t begin = offset_of(text, value->source().begin);
+    const std::size_t end = offset_of(text, value->source().end);
+    return text.replace(begin, end - begin, assignment.value);
+  }
+  return text.insert(next_line(text, section->source().begin), line);
+}
+
+/// Whether the text has what the assignment says where it says it.
+bool says(const std::string& text, const Assignment& assignment) {
+  try {
+    const toml::table changed = toml::parse(text);
+    const toml::table wanted = toml::parse(fmt::format("x = {}", assignment.value));
+    const toml::table* section = table_of(changed, assignment);
+    const toml::node* value = section == nullptr ? nullptr : section->get(assignment.key);
+    if (value == nullptr) return false;
+    std::ostringstream is, should_be;
+    is << toml::table{{"x", *value}};
+    should_be << wanted;
+    return is.str() == should_be.str();
+  } catch (const toml::parse_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 Result<std::string> with_plan_key(const std::string& text, const std::string& source,
@@ -113,31 +156,20 @@ Result<std::string> with_plan_key(const std::string& text, const std::string& so
                             error.description()),
                 "mend that line; `pcmlab describe` shows what a plan looks like");
   }
-  const toml::table* section = nullptr;
-  if (assignment.step == 0) {
-    section = toml->get_as<toml::table>(assignment.section);
-  } else {
-    const toml::array* steps = toml->get_as<toml::array>("step");
-    const std::size_t count = steps == nullptr ? 0 : steps->size();
-    if (assignment.step > count) {
-      return fail(ErrorCode::BadPlan,
-                  fmt::format("--set {}: the plan {} has {} steps", assignment_text, source, count),
-                  "steps are counted from 1");
-    }
-    section = steps->get_as<toml::table>(assignment.step - 1);
+  const toml::array* steps = toml->get_as<toml::array>("step");
+  const std::size_t count = steps == nullptr ? 0 : steps->size();
+  if (assignment.step > count) {
+    return fail(ErrorCode::BadPlan,
+                fmt::format("--set {}: the plan {} has {} steps", assignment_text, source, count),
+                "steps are counted from 1");
   }
-  const std::string line = fmt::format("{} = {}\n", assignment.key, assignment.value);
-  std::string changed = text;
-  if (section == nullptr) {
-    if (!changed.empty() && changed.back() != '\n') changed += '\n';
-    return changed + fmt::format("\n[{}]\n{}", assignment.section, line);
-  }
-  if (const toml::node* value = section->get(assignment.key)) {
-    const std::size_t begin = offset_of(text, value->source().begin);
-    const std::size_t end = offset_of(text, value->source().end);
-    return changed.replace(begin, end - begin, assignment.value);
-  }
-  return changed.insert(next_line(changed, section->source().begin), line);
+  std::string changed = edited(text, table_of(*toml, assignment), assignment);
+  if (says(changed, assignment)) return changed;
+  return fail(ErrorCode::BadPlan,
+              fmt::format("--set {}: {} writes this section in a way that cannot be added to",
+                          assignment_text, source),
+              fmt::format("write the section as lines under [{}], or set the key in the plan",
+                          assignment.section));
 }
 
 }  // namespace pcmlab

@@ -694,5 +694,43 @@ TEST_F(ReplayTransportTest, AnEmptyRecordingAnswersNothing) {
               AllOf(HasSubstr("ends here, after 0 requests"), HasSubstr("cut off")));
 }
 
+/// A line whose far end looks into the recording as soon as something arrives.
+class WatchfulTransport final : public Transport {
+ public:
+  WatchfulTransport(std::filesystem::path file, std::size_t& seen)
+      : file_(std::move(file)), seen_(seen) {}
+  Result<void> send(std::span<const std::byte> bytes, Deadline /*deadline*/) override {
+    const Recording so_far = must(load_recording(file_));
+    if (so_far.records.empty()) return {};
+    const Record& last = so_far.records.back();
+    const bool same = last.kind == RecordKind::ToBoard &&
+                      std::equal(bytes.begin(), bytes.end(), last.bytes.begin(), last.bytes.end());
+    if (same) ++seen_;
+    return {};
+  }
+  Result<void> receive(std::vector<std::byte>& /*into*/, Deadline /*deadline*/) override {
+    return {};
+  }
+  Result<void> reopen(Deadline /*deadline*/) override { return {}; }
+  std::string description() const override { return "watchful"; }
+
+ private:
+  std::filesystem::path file_;
+  std::size_t& seen_;
+};
+
+TEST(RecordingTransport, ARequestIsInTheFileBeforeItIsOnItsWay) {
+  const db::TemporaryFolder folder;
+  const auto file = folder / "early.rec";
+  std::size_t seen = 0;
+  RecordingTransport transport(std::make_unique<WatchfulTransport>(file, seen),
+                               must(RecordingWriter::create(file, {})));
+  for (unsigned char i = 0; i < 10; ++i) {
+    const std::vector<std::byte> bytes(100 + i, std::byte{i});
+    must(transport.send(bytes, {}));
+  }
+  EXPECT_EQ(seen, 10u);
+}
+
 }  // namespace
 }  // namespace pcmlab

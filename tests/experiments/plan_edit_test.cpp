@@ -73,6 +73,22 @@ TEST(PlanEdit, WhatIsNoTomlIsAText) {
   EXPECT_THAT(changed("run.operator=1\n[mock]"), HasSubstr("operator = \""));
 }
 
+TEST(PlanEdit, AValueIsOneValueAndNoMore) {
+  EXPECT_THAT(changed("run.operator=1 # one"), HasSubstr("operator = \"1 # one\""));
+  EXPECT_THAT(changed("run.operator=a\nb\t"), HasSubstr("operator = \"a\\u000Ab\\u0009\""));
+  EXPECT_THAT(changed("run.operator=[1,"), HasSubstr("operator = \"[1,\""));
+}
+
+TEST(PlanEdit, RefusesToAddWhereTheKeyWouldNotArrive) {
+  for (const char* plan : {"mock = { seed = 1 }\n", "mock.seed = 1\n"}) {
+    EXPECT_TRUE(with_plan_key(plan, "a.toml", "mock.seed=2")) << plan;
+    const auto added = with_plan_key(plan, "a.toml", "mock.threads=2");
+    ASSERT_FALSE(added) << plan;
+    EXPECT_EQ(added.error().code, ErrorCode::BadPlan);
+    EXPECT_THAT(added.error().message, HasSubstr("--set mock.threads=2"));
+  }
+}
+
 TEST(PlanEdit, RefusesWhatIsNoAssignment) {
   for (const char* wrong : {"", "=", "seed=1", "mock.seed", ".seed=1", "mock.=1", "step.seed=1",
                             "step.0.points=1", "step.x.points=1", "mo ck.seed=1", "a.b.c=1"}) {
