@@ -11,7 +11,6 @@ namespace pcmlab::app {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 TEST(ChipFile, ListsTheBuiltInChips) {
   const CommandResult list = pcmlab({"chips"});
