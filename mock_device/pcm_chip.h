@@ -61,7 +61,7 @@ class PcmChip {
   /// PcmParameters::references_uS().
   void read_references(std::uint8_t samples, BoardTime start, std::span<std::uint16_t> sums);
 
-  /// Pulses a device has had since the chip was made.
+  /// Pulses sent to a device since the chip was made, whether or not it is there to take them.
   std::uint32_t pulses_of(DeviceAddress address) const;
 
   /// Bytes of state that each device takes.

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
+#include "experiments/characterisation/statistics.h"
 #include "experiments/retention/drift_fit.h"
 #include "experiments/retention/measured_conductances.h"
 
@@ -15,16 +17,9 @@ namespace {
 constexpr std::array<double, 7> kClassEdges_uS{0.25, 2.5, 7.5, 12.5, 17.5, 22.5, 25.01};
 constexpr double kFitAbove_uS = 5.0;
 
-/// The value below which `share` of the values lie. Reorders them. \pre not empty.
-double quantile(std::vector<double>& values, double share) {
-  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<std::size_t>(at)];
-}
-
-std::optional<double> median(std::vector<double> values) {
+std::optional<double> median_of(std::vector<double> values) {
   if (values.empty()) return std::nullopt;
-  return quantile(values, 0.5);
+  return median(std::move(values));
 }
 
 double percent(const db::AccuracyRow& row) {
@@ -98,7 +93,7 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData&
   out.error_mean_uS = sum / count;
   out.error_sigma_uS =
       std::sqrt(std::max(0.0, sum_of_squares / count - out.error_mean_uS * out.error_mean_uS));
-  out.drift_exponent = median(std::move(exponents));
+  out.drift_exponent = median_of(std::move(exponents));
   std::vector<double> values;
   for (const auto& sweep : data.g_uS) {
     values.clear();
@@ -139,8 +134,8 @@ Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
       sigmas.push_back(summary.classes.back().error_sigma_uS);
     }
   }
-  summary.sigma_uS = median(std::move(sigmas));
-  summary.drift_exponent = median(std::move(exponents));
+  summary.sigma_uS = median_of(std::move(sigmas));
+  summary.drift_exponent = median_of(std::move(exponents));
   return {};
 }
 
