@@ -72,6 +72,9 @@ class MockBoard {
   /// boot epoch is another one, the devices drift on.
   void reboot(Duration off = {});
 
+  /// Lets time pass in which the board has nothing to do.
+  void rest(Duration duration) { now_ += duration; }
+
   /// The chip's temperature from now on, by chip_time().
   void set_temperature(TemperatureProfile profile) { chip_.set_temperature(std::move(profile)); }
 
