@@ -218,11 +218,17 @@ Result<bool> UsbConnection::make_room(Deadline deadline) {
     inputs_->keep_those_with_bytes();
     return true;
   }
-  if (out_bytes_ > packet_bytes_) {
-    out_bytes_ = half_of(out_bytes_, packet_bytes_);
+  const bool smallest = out_bytes_ <= packet_bytes_;
+  if (in_bytes_ > (smallest ? packet_bytes_ : out_bytes_)) {
+    inputs_->cancel();
+    inputs_->keep_those_with_bytes();
+    in_bytes_ = half_of(in_bytes_, packet_bytes_);
+    PCM_TRY(start_inputs());
     return true;
   }
-  return error(LIBUSB_ERROR_NO_MEM, "sending to");
+  if (smallest) return error(LIBUSB_ERROR_NO_MEM, "sending to");
+  out_bytes_ = half_of(out_bytes_, packet_bytes_);
+  return true;
 }
 
 bool UsbConnection::wait_for_output(Deadline deadline) {
@@ -263,6 +269,7 @@ Result<void> UsbConnection::receive(std::vector<std::byte>& into, Deadline deadl
 }
 
 bool UsbConnection::wait_for_input(Deadline deadline) {
+  if (inputs_->queue().empty()) return wait_for_output(deadline);
   std::unique_lock lock(signals_->mutex);
   return signals_->in_changed.wait_until(lock, deadline, [this] {
     return signals_->gone || signals_->out_trouble || !inputs_->queue().front()->in_flight;
@@ -281,7 +288,10 @@ Result<void> UsbConnection::start_inputs() {
     }
     if (code != LIBUSB_ERROR_NO_MEM) return error(code, "receiving from");
     if (!inputs_->queue().empty()) return {};  // fewer will do
-    if (in_bytes_ <= packet_bytes_) return error(code, "receiving from");
+    if (in_bytes_ <= packet_bytes_) {
+      if (!outputs_->queue().empty()) return {};  // these will give back what they have
+      return error(code, "receiving from");
+    }
     in_bytes_ = half_of(in_bytes_, packet_bytes_);
   }
   return {};

@@ -579,7 +579,6 @@ UsbBus::UsbBus() : state_(std::make_unique<State>()) {
   state_->root = root;
   g_free(root);
   std::filesystem::create_directories(state_->root / "dev/bus/usb/001");
-  chmod(state_->root.c_str(), 0755);  // for tests that give up their rights
   state_->add(
       "P: /devices/usb1\nE: SUBSYSTEM=usb\nE: DRIVER=usb\nE: DEVTYPE=usb_device\nE: BUSNUM=001\n"
       "E: DEVNUM=001\nE: DEVNAME=/dev/bus/usb/001/001\nA: bConfigurationValue=1\\n\n"
@@ -587,6 +586,14 @@ UsbBus::UsbBus() : state_(std::make_unique<State>()) {
       "H: descriptors=12010002090001406b1d020010060302010109021900010100e0000904000001090000000705"
       "81030400"
       "0c\n");
+}
+
+void UsbBus::open_to_everybody() {
+  chmod(state_->root.c_str(), 0777);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(state_->root)) {
+    if (entry.is_symlink()) continue;
+    if (entry.is_directory() || entry.is_socket()) chmod(entry.path().c_str(), 0777);
+  }
 }
 
 UsbBus::~UsbBus() {
