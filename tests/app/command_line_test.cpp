@@ -124,13 +124,13 @@ TEST(CommandLine, ARunGoesOnAfterDisconnectsAndSaysSo) {
   const TemporaryFolder folder;
   const std::string plan = folder.file(
       "p.toml",
-      "[faults]\ndisconnect_after_requests = 90\ndisconnect_times = 5\ndisconnect_share = 0.3\n"
+      "[faults]\ndisconnect_after_requests = 50\ndisconnect_times = 5\ndisconnect_share = 0.3\n"
       "[[step]]\nexperiment = \"program\"\nmax_iterations = 3\n");
   const CommandResult run = pcmlab({"run", plan, "--database", (folder / "x.db").string()});
   EXPECT_EQ(run.exit_code, kDone) << run.err;
   EXPECT_THAT(run.err + run.out, HasSubstr("board MOCK0001 is connected again"));
   EXPECT_THAT(run.err + run.out, HasSubstr("by the board's records"));
-  const auto store = db::RunStore::open(folder / "x.db");
+  auto store = db::RunStore::open(folder / "x.db");
   ASSERT_TRUE(store);
   const auto events = store->events(1);
   ASSERT_TRUE(events);
