@@ -20,9 +20,16 @@
 #include "driver/recovering_board.h"
 #include "driver/replay_transport.h"
 #include "driver/test_board.h"
+#include "driver/usb_transport.h"
 
 namespace pcmlab::app {
 namespace {
+
+UsbFilter usb_filter(const Plan& plan) {
+  const ParameterValues& board = plan.section("board");
+  return {static_cast<std::uint16_t>(board.integer("usb_vendor")),
+          static_cast<std::uint16_t>(board.integer("usb_product")), board.text("serial")};
+}
 
 Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
   const ParameterValues& board = plan.section("board");
@@ -40,6 +47,10 @@ Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
                 fmt::format("[board] has recording = \"{}\", but kind = \"{}\"", recording,
                             board.text("kind")),
                 "to replay it set kind = \"replay\"; to make a recording use the key record");
+  }
+  if (board.text("kind") == "usb") {
+    PCM_ASSIGN(std::unique_ptr<Transport> usb, UsbTransport::open(usb_filter(plan)));
+    return usb;
   }
   return mock_transport(plan.section("mock"), plan.section("faults"));
 }
@@ -74,6 +85,12 @@ std::string recorded_board(const std::string& file) {
 /// Without whether and where it is recorded.
 std::string describe_source(const Plan& plan) {
   const ParameterValues& board = plan.section("board");
+  if (board.text("kind") == "usb") {
+    const UsbFilter filter = usb_filter(plan);
+    return fmt::format("board {}on the USB, {:04x}:{:04x}",
+                       filter.serial.empty() ? "" : filter.serial + " ", filter.vendor,
+                       filter.product);
+  }
   if (board.text("kind") != "replay") {
     return describe_mock(plan.section("mock"), plan.section("faults"));
   }
