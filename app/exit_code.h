@@ -30,6 +30,7 @@ constexpr ExitCode exit_code(ErrorCode code) {
     case ErrorCode::Disconnected:
     case ErrorCode::BadFrame:
     case ErrorCode::Refused:
+    case ErrorCode::DuplicateBatch:
     case ErrorCode::LimitExceeded:
     case ErrorCode::Unsupported:
     case ErrorCode::Incompatible:

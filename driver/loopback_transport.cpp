@@ -31,7 +31,7 @@ Result<void> LoopbackTransport::check_cable() {
   }
   if (!gone_) return {};
   return fail(ErrorCode::Disconnected, name_ + ": the cable was pulled",
-              "Plug it in and reopen().");
+              "Plug it in.");
 }
 
 void LoopbackTransport::hand_over() {

@@ -321,25 +321,28 @@ wire::Reply MockBoard::answer(const wire::InitialiseRequest& request) {
 }
 
 template <class PulseReply>
-PulseReply MockBoard::finish_pulses(const wire::BatchRecord& batch, Duration pulse_time) {
-  record(batch);
+PulseReply MockBoard::finish_pulses(wire::BatchRecord batch, Duration pulse_time) {
+  const BoardTime start = chip_time();
+  batch.first = now_;
+  spend(pulse_time);
+  batch.last = now_;
+  record(batch, start);
   PulseReply reply;
   reply.batch = batch.batch;
   reply.devices_done = batch.devices_done;
   reply.pulses_executed = batch.pulses_executed;
-  reply.first = now_;
-  spend(pulse_time);
-  reply.last = now_;
+  reply.first = batch.first;
+  reply.last = batch.last;
   return reply;
 }
 
-void MockBoard::record(const wire::BatchRecord& batch) {
+void MockBoard::record(const wire::BatchRecord& batch, BoardTime start) {
   if (recent_batches_.size() == wire::kMaxRecentBatches) recent_batches_.pop_front();
   recent_batches_.push_back(batch);
   pulses_executed_ += batch.pulses_executed;
   if (settings_.ledger_batches == 0) return;
   if (ledger_.size() == settings_.ledger_batches) ledger_.pop_front();
-  ledger_.push_back({boot_epoch_, chip_time(), batch});
+  ledger_.push_back({boot_epoch_, start, batch});
 }
 
 wire::Reply MockBoard::answer(const wire::StatusRequest& /*request*/) {
@@ -377,10 +380,10 @@ wire::Reply MockBoard::answer(const wire::AdvanceTimeRequest& request) {
   if ((settings_.capabilities & wire::kVirtualTime) == 0) {
     return refused(Refusal::Unsupported, "time on this board is real");
   }
-  if (request.by > BoardTime::max() - chip_time()) {
+  if (request.until > BoardTime::max() - chip_time_at_boot_) {
     return refused(Refusal::LimitExceeded, "the clock ends before that");
   }
-  now_ += request.by;
+  now_ = std::max(now_, request.until);
   return wire::AdvanceTimeReply{now_};
 }
 

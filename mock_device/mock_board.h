@@ -136,9 +136,10 @@ class MockBoard {
 
   /// Lets the chip be busy for so long, or longer on a slow board.
   void spend(Duration duration);
-  void record(const wire::BatchRecord& batch);
+  /// \param start  as the chip counts time
+  void record(const wire::BatchRecord& batch, BoardTime start);
   template <class PulseReply>
-  PulseReply finish_pulses(const wire::BatchRecord& batch, Duration pulse_time);
+  PulseReply finish_pulses(wire::BatchRecord batch, Duration pulse_time);
 
   PcmChip chip_;
   MockBoardSettings settings_;
