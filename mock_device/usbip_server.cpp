@@ -322,9 +322,12 @@ void UsbipServer::answer_import(Guest& guest) {
   }
   put_operation(bytes, usbip::kImportReply, usbip::Status::Ok);
   put_device(std::span(bytes).subspan(usbip::kOperationBytes), device_.descriptors());
-  if (!send_whole(guest.socket.get(), bytes)) return;
-  say(guest.name + " imported the board");
   imported_ = true;
+  if (!send_whole(guest.socket.get(), bytes)) {
+    imported_ = false;
+    return;
+  }
+  say(guest.name + " imported the board");
   // The session before has ended, or imported_ would have been true.
   session_ = std::jthread([this, socket = std::move(guest.socket),
                            name = guest.name](const std::stop_token& stop) mutable {
