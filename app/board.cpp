@@ -6,6 +6,7 @@
 
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -16,6 +17,7 @@
 #include "app/mock.h"
 #include "driver/recording.h"
 #include "driver/recording_transport.h"
+#include "driver/recovering_board.h"
 #include "driver/replay_transport.h"
 #include "driver/test_board.h"
 
@@ -79,9 +81,18 @@ std::string describe_source(const Plan& plan) {
   return "replay of " + board.text("recording") + (recorded.empty() ? "" : ": " + recorded);
 }
 
+/// A recording does not come back when one waits for it.
+std::chrono::milliseconds wait_for_board(const Plan& plan) {
+  const ParameterValues& board = plan.section("board");
+  if (board.text("kind") == "replay") return {};
+  return std::chrono::milliseconds(std::llround(1000 * board.real("wait_for_board_s")));
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
+                                          std::function<void(const BoardEvent&)> tell,
+                                          std::stop_token stop) {
   PCM_ASSIGN(std::unique_ptr<Transport> transport, transport_of(plan));
   const std::string& record = plan.section("board").text("record");
   if (!record.empty() && purpose == Purpose::Check) PCM_TRY(check_can_be_made(record));
@@ -93,8 +104,12 @@ Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
     PCM_ASSIGN(std::unique_ptr<RecordingWriter> writer, RecordingWriter::create(record, header));
     transport = std::make_unique<RecordingTransport>(std::move(transport), std::move(writer));
   }
-  PCM_ASSIGN(std::unique_ptr<Board> board, TestBoard::open(std::move(transport)));
-  return board;
+  PCM_ASSIGN(std::unique_ptr<TestBoard> board, TestBoard::open(std::move(transport)));
+  RecoverySettings recovery;
+  recovery.wait_for_board = wait_for_board(plan);
+  recovery.tell = std::move(tell);
+  recovery.stop = std::move(stop);
+  return std::make_unique<RecoveringBoard>(std::move(board), std::move(recovery));
 }
 
 std::string describe_board(const Plan& plan) {

@@ -190,6 +190,8 @@ std::vector<ParameterTable> plan_sections() {
        {text("kind", "mock",
              "mock: the simulated board inside this program; replay: a recorded conversation",
              {"mock", "replay"}),
+        real("wait_for_board_s", "s", 60, 0, 1e6,
+             "how long a run waits for a board that is gone before it fails"),
         text("record", "", "record the conversation with the board to this file, which is made"),
         text("recording", "", "with kind = \"replay\": the file to replay")}},
       {"network",
