@@ -4,10 +4,13 @@
 /// Functions without state; who opens a board owns it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "driver/board.h"
+#include "driver/recovering_board.h"
 #include "experiments/engine/plan.h"
 #include "protocol/error.h"
 
@@ -18,10 +21,15 @@ enum class Purpose {
   Check,  ///< makes no file; says whether Run could make it
 };
 
+/// A board that goes on after interruptions and waits for a cable to be put in again.
 /// \param plan  with the sections [board], [mock] and [faults]
+/// \param tell  gets what happens to the board without becoming an error; may be empty
+/// \param stop  ends the waiting for a board
 /// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording(),
 /// RecordingWriter::create() and TestBoard::open().
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose);
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
+                                          std::function<void(const BoardEvent&)> tell = {},
+                                          std::stop_token stop = {});
 
 /// For provenance and lists. Of a replay also what had been recorded, where the file tells.
 std::string describe_board(const Plan& plan);

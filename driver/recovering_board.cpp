@@ -13,9 +13,13 @@ namespace {
 
 constexpr auto kMostContinuations = std::numeric_limits<std::uint8_t>::max();
 
-bool is_interruption(const Error& error) {
+bool is_silence(const Error& error) {
   return error.code == ErrorCode::Timeout || error.code == ErrorCode::Disconnected ||
          error.code == ErrorCode::BadFrame;
+}
+
+bool is_interruption(const Error& error) {
+  return is_silence(error) || error.code == ErrorCode::Io;
 }
 
 const wire::BatchRecord* find(const BoardStatus& status, std::uint64_t batch) {
@@ -100,7 +104,7 @@ Result<void> RecoveringBoard::reopen_patiently() {
     }
     // Another board at the plug may be exchanged as well.
     const bool may_come =
-        is_interruption(opened.error()) || opened.error().code == ErrorCode::Incompatible;
+        is_silence(opened.error()) || opened.error().code == ErrorCode::Incompatible;
     if (!may_come || std::chrono::steady_clock::now() >= deadline) return opened;
     std::unique_lock lock(mutex);
     wake.wait_for(lock, settings_.stop, settings_.pause_between_attempts, [] { return false; });

@@ -41,7 +41,7 @@ struct RecoverySettings {
   std::function<void(const BoardEvent&)> tell = {};
 };
 
-/// After Timeout, Disconnected or BadFrame from the board under it:
+/// After Timeout, Disconnected, BadFrame or Io from the board under it:
 /// 1. reopens it if it is gone or stays silent, and waits for it;
 /// 2. asks status() for the records of the batches that were sent;
 /// 3. a batch done is reported as if it had been acknowledged; of one done in part the rest is sent

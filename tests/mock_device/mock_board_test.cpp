@@ -535,9 +535,11 @@ TEST_F(MockBoardTest, KeepsALedgerOfTheLastBatchesOverReboots) {
   ASSERT_EQ(board->ledger().size(), 3U);
   EXPECT_EQ(untimed(board->ledger()[0].batch), (wire::BatchRecord{2, 5, 5, 5}));
   EXPECT_EQ(board->ledger()[0].boot_epoch, 1U);
-  EXPECT_EQ(board->ledger()[1], (AppliedBatch{2,
-                                              before_reboot + std::chrono::seconds(1) + kOverhead,
-                                              {2, 5, 5, 5, kOverhead, kOverhead + 5 * board->chip().pulse_time(kWidth)}}));
+  EXPECT_EQ(
+      board->ledger()[1],
+      (AppliedBatch{2,
+                    before_reboot + std::chrono::seconds(1) + kOverhead,
+                    {2, 5, 5, 5, kOverhead, kOverhead + 5 * board->chip().pulse_time(kWidth)}}));
   EXPECT_EQ(untimed(board->ledger()[2].batch), (wire::BatchRecord{4, 10, 5, 5}));
 }
 
