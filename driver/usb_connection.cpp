@@ -255,7 +255,7 @@ Result<void> UsbConnection::receive(std::vector<std::byte>& into, Deadline deadl
         break;
       }
       inputs_->pop();
-      if (const Result<void> started = start_inputs(); !started && into.size() == before) {
+      if (Result<void> started = start_inputs(); !started && into.size() == before) {
         return started;
       }
     }

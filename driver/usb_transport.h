@@ -56,7 +56,8 @@ class UsbTransport final : public Transport {
 
   /// Connects to the board with the filter's serial number if it is there.
   Result<void> connect();
-  /// connect() again and again, until the deadline or an error other than `while_it_is`.
+  /// connect() again and again until the deadline, unless something other than Disconnected
+  /// happens and that is not to be waited out.
   Result<void> connect_until(Deadline deadline, bool whatever_happens);
   void disconnect();
   Result<void> check_connected() const;

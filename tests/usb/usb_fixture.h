@@ -35,26 +35,26 @@ inline std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed
 class EchoFunction final : public UsbFunction {
  public:
   std::size_t write(std::span<const std::byte> bytes) override {
-    const std::size_t room = capacity > queue.size() ? capacity - queue.size() : 0;
+    const std::size_t room = capacity > queue_.size() ? capacity - queue_.size() : 0;
     const std::size_t count = std::min(bytes.size(), room);
-    queue.insert(queue.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+    queue_.insert(queue_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     return count;
   }
   std::size_t read(std::span<std::byte> into) override {
-    const std::size_t count = std::min(into.size(), queue.size());
-    const auto end = queue.begin() + static_cast<std::ptrdiff_t>(count);
-    std::copy(queue.begin(), end, into.begin());
-    queue.erase(queue.begin(), end);
+    const std::size_t count = std::min(into.size(), queue_.size());
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::copy(queue_.begin(), end, into.begin());
+    queue_.erase(queue_.begin(), end);
     return count;
   }
-  std::size_t readable() const override { return queue.size(); }
+  std::size_t readable() const override { return queue_.size(); }
   bool unplugged() const override { return false; }
-  void connection_lost() override { queue.clear(); }
+  void connection_lost() override { queue_.clear(); }
 
   std::size_t capacity = std::size_t{64} << 20;
 
  private:
-  std::deque<std::byte> queue;
+  std::deque<std::byte> queue_;
 };
 
 /// A bus with an echoing board, not plugged in yet.
