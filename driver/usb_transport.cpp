@@ -45,7 +45,7 @@ Result<std::unique_ptr<UsbTransport>> UsbTransport::open(const UsbFilter& filter
   const std::string who =
       filter.serial.empty() ? "a board on the USB" : "usb board " + filter.serial;
   if (found.empty()) {
-    return fail(ErrorCode::NotFound, "opening " + who + ": no board is plugged in",
+    return fail(ErrorCode::Disconnected, "opening " + who + ": no board is plugged in",
                 "Plug the board in and switch it on; lsusb should list it.");
   }
   if (filter.serial.empty() && found.size() > 1) {
@@ -56,7 +56,7 @@ Result<std::unique_ptr<UsbTransport>> UsbTransport::open(const UsbFilter& filter
     return filter.serial.empty() || one.board.serial == filter.serial;
   });
   if (chosen == found.end()) {
-    return fail(ErrorCode::NotFound,
+    return fail(ErrorCode::Disconnected,
                 "opening " + who + ": it is not plugged in; there is " + serials_of(found),
                 "Plug that board in, or name another serial number.");
   }

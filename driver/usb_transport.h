@@ -27,8 +27,8 @@ class UsbContext;
 class UsbTransport final : public Transport {
  public:
   /// Opens the board with the filter's serial number; without one, the only one there is.
-  /// Errors: NotFound, Refused (several boards and no serial number, or no permission), Busy
-  /// (another program has it), Incompatible (no board's endpoints), Disconnected, Io.
+  /// Errors: Disconnected (it is not there), Refused (several boards and no serial number, or no
+  /// permission), Busy (another program has it), Incompatible (no board's endpoints), Io.
   static Result<std::unique_ptr<UsbTransport>> open(const UsbFilter& filter = {},
                                                     const UsbSettings& settings = {});
   ~UsbTransport() override;

@@ -198,8 +198,14 @@ TEST_F(RecordAndReplay, ABoardThatContradictsItselfIsABadPlan) {
   expect_bad("recording = \"x.rec\"", "has recording = \"x.rec\", but kind = \"mock\"");
   expect_bad("kind = \"replay\"\nrecording = \"" + path("absent") + "\"", "cannot open");
   expect_bad("kind = \"replay\"\nrecording = \"" + path("small.onnx") + "\"", "is no recording");
-  expect_bad("kind = \"usb\"", "\"usb\" is not one of");
+  expect_bad("kind = \"gpib\"", "\"gpib\" is not one of");
   EXPECT_EQ(pcmlab({"check", plan("record = \"" + path("no/such.rec") + "\"")}).exit_code, kStore);
+}
+
+TEST_F(RecordAndReplay, ABoardThatIsNotOnTheUsbIsABoardError) {
+  const CommandResult check = pcmlab({"check", plan("kind = \"usb\"\nserial = \"NOSUCH1\"")});
+  EXPECT_EQ(check.exit_code, kBoard);
+  EXPECT_THAT(check.err, AllOf(HasSubstr("opening usb board NOSUCH1"), HasSubstr("what to do")));
 }
 
 TEST_F(RecordAndReplay, WhenTheRecordingsDiskIsFullTheRunFailsAndTheRestCanBeReplayed) {

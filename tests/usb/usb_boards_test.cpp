@@ -57,7 +57,7 @@ TEST_F(UsbBoardsTest, AnEmptyBusHasNone) {
   ASSERT_TRUE(boards);
   EXPECT_THAT(*boards, IsEmpty());
   const Error error = error_of_open();
-  EXPECT_EQ(error.code, ErrorCode::NotFound);
+  EXPECT_EQ(error.code, ErrorCode::Disconnected);
   EXPECT_THAT(error.advice, HasSubstr("Plug the board in"));
 }
 
@@ -86,10 +86,10 @@ TEST_F(UsbBoardsTest, SeveralWithoutASerialNumberAreAmbiguousAndNamed) {
   EXPECT_THAT(error.advice, HasSubstr("serial number"));
 }
 
-TEST_F(UsbBoardsTest, AMissingSerialNumberIsNotFoundAndTheOthersAreNamed) {
+TEST_F(UsbBoardsTest, AMissingSerialNumberIsAnErrorThatNamesTheOthers) {
   device.plug();
   const Error error = error_of_open({.serial = "PCM0009"});
-  EXPECT_EQ(error.code, ErrorCode::NotFound);
+  EXPECT_EQ(error.code, ErrorCode::Disconnected);
   EXPECT_THAT(error.message, AllOf(HasSubstr("PCM0009"), HasSubstr("PCM0001")));
 }
 
