@@ -220,13 +220,6 @@ class RecoveringBoard::PulseCall {
   Result<void> give_up_on(std::size_t batches_sent) {
     const std::size_t end = sent_until(batches_sent);
     while (at_hand_.begin < end) {
-      if (const auto settled = ahead_.find(at_hand_.begin); settled != ahead_.end()) {
-        const wire::BatchRecord record = settled->second;
-        ahead_.erase(settled);
-        PCM_TRY(apply(record));
-        if (done_in_chunk_ == 0) continue;
-        return {};  // the rest of it was not sent since
-      }
       const std::size_t left = at_hand_.count - done_in_chunk_;
       recovering_.tell(BoardEvent::Kind::BatchUnknown,
                        name(number(), left) + ": the board has lost its record of them");

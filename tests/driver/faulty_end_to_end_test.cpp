@@ -7,19 +7,13 @@
 #include <map>
 #include <numeric>
 
-#include "driver/loopback_transport.h"
 #include "driver/test_board.h"
-#include "mock_device/faulty_board.h"
+#include "tests/driver/faulty_loopback.h"
 #include "tests/driver/scripted_board.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab {
 namespace {
-
-/// What a record says but for the times.
-wire::BatchRecord untimed(wire::BatchRecord record) {
-  record.first = record.last = {};
-  return record;
-}
 
 using ::testing::AllOf;
 using testing::devices;
@@ -59,17 +53,7 @@ class FaultyEndToEndTest : public ::testing::Test {
     mock_settings.ledger_batches = 1000;
     mock.emplace(mock::PcmChip(parameters, kShape, 42, 1), mock_settings, plan);
     cable = std::make_shared<LoopbackCable>();
-    LoopbackEnd end;
-    end.take = [this](std::span<const std::byte> bytes) { mock->receive(bytes); };
-    end.give = [this](std::vector<std::byte>& into) {
-      while (into.empty() && mock->work()) mock->take_output(into);
-      if (!mock->unplugged()) return;
-      cable->unplug();
-      cable->replug();
-    };
-    end.disconnected = [this] { mock->connection_lost(); };
-    auto opened =
-        TestBoard::open(std::make_unique<LoopbackTransport>(std::move(end), cable), settings);
+    auto opened = TestBoard::open(testing::loopback_to(*mock, cable), settings);
     ASSERT_TRUE(opened) << opened.error().message;
     board = std::move(*opened);
   }

@@ -9,15 +9,10 @@
 #include "driver/test_board.h"
 #include "mock_device/mock_board.h"
 #include "tests/driver/scripted_board.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab {
 namespace {
-
-/// What a record says but for the times.
-wire::BatchRecord untimed(wire::BatchRecord record) {
-  record.first = record.last = {};
-  return record;
-}
 
 using testing::devices;
 using ::testing::HasSubstr;

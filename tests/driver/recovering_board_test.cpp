@@ -14,8 +14,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "driver/loopback_transport.h"
-#include "mock_device/faulty_board.h"
+#include "tests/driver/faulty_loopback.h"
 #include "tests/driver/scripted_board.h"
 
 namespace pcmlab {
@@ -47,22 +46,13 @@ class RecoveringBoardTest : public ::testing::Test {
   /// Opens the mock that is there.
   void start_again(RecoverySettings settings = {}) {
     cable = std::make_shared<LoopbackCable>();
-    LoopbackEnd end;
-    end.take = [this](std::span<const std::byte> bytes) { mock->receive(bytes); };
-    end.give = [this](std::vector<std::byte>& into) {
-      while (into.empty() && mock->work()) mock->take_output(into);
-      if (!mock->unplugged()) return;
-      cable->unplug();
-      cable->replug();
-    };
-    end.disconnected = [this] { mock->connection_lost(); };
     settings.tell = [this](const BoardEvent& event) {
       events.push_back(event);
       // Somebody sees it and puts the cable in again.
       if (somebody_is_there && !cable->plugged()) cable->replug();
     };
     settings.pause_between_attempts = std::chrono::milliseconds(1);
-    auto opened = TestBoard::open(std::make_unique<LoopbackTransport>(std::move(end), cable));
+    auto opened = TestBoard::open(testing::loopback_to(*mock, cable));
     ASSERT_TRUE(opened) << opened.error().message;
     board.emplace(std::move(*opened), std::move(settings));
   }

@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <optional>
 
+#include "driver/recovering_board.h"
 #include "experiments/programming/placement.h"
+#include "tests/driver/faulty_loopback.h"
 #include "tests/experiments/test_bench.h"
 
 namespace pcmlab {
@@ -304,6 +308,92 @@ TEST(ProgramAndVerify, SameSeedGivesTheSameResult) {
   EXPECT_EQ(a->devices.last_code_sums, b->devices.last_code_sums);
   EXPECT_EQ(a->devices.last_amplitudes_10nA, b->devices.last_amplitudes_10nA);
   EXPECT_EQ(a->devices.last_pulse_ticks_ns, b->devices.last_pulse_ticks_ns);
+}
+
+// ---- a board that loses its memory ------------------------------------------------------------
+
+/// As Programming, on a board that boots at a certain request with a batch half done.
+struct InterruptedProgramming {
+  InterruptedProgramming(std::vector<float> targets_uS, std::uint64_t after_requests) {
+    mock::FaultPlan plan;
+    plan.memory_loss.after_requests = after_requests;
+    plan.memory_loss.share = 0.5;
+    mock::MockBoardSettings mock_settings;
+    mock_settings.limits.max_devices_per_request = 100;
+    mock_settings.ledger_batches = 100000;
+    mock.emplace(mock::PcmChip(TestBench::good_devices(), {32, 128}, 11, 1), mock_settings, plan);
+    RecoverySettings recovery;
+    recovery.tell = [this](const BoardEvent& event) {
+      unknown += event.kind == BoardEvent::Kind::BatchUnknown ? 1 : 0;
+    };
+    board.emplace(
+        TestBoard::open(testing::loopback_to(*mock, std::make_shared<LoopbackCable>())).value(),
+        std::move(recovery));
+    run.emplace(*board);
+    placement.shape = board->information().shape;
+    placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
+    placement.targets_uS = std::move(targets_uS);
+    EXPECT_TRUE(run->store.set_placement(run->run, placement));
+    db::ProgrammingStart start;
+    start.run = run->run;
+    start.step = run->step;
+    start.gain_uS_per_code = 0.2;
+    id = run->store.begin_programming(start).value();
+  }
+
+  Result<ProgramOutcome> go() {
+    const auto clock = make_clock(*board);
+    ProgramAndVerify loop(*board, *clock, run->store, id, settings(), Calibration{}, {});
+    return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
+  }
+
+  std::optional<mock::FaultyBoard> mock;
+  std::optional<RecoveringBoard> board;
+  std::optional<TestRun> run;
+  db::Placement placement;
+  db::RowId id = 0;
+  int unknown = 0;
+};
+
+TEST(ProgramAndVerify, ReadsBeforeItWritesWhenTheBoardHasLostItsMemory) {
+  const std::vector<float> targets = spread_targets(400);
+  // Requests are Hello, Information, two of Status, 4 of RESET, 4 of the staircase, and 8 a pass.
+  for (const std::uint64_t at : {6U, 7U, 9U, 11U, 15U, 24U, 32U}) {
+    InterruptedProgramming programming(targets, at);
+    const auto outcome = programming.go();
+    ASSERT_TRUE(outcome) << at << ": " << outcome.error().message;
+    EXPECT_EQ(programming.mock->counters().memory_losses, 1U);
+    // A device that was left out of the staircase may be one that never gets there.
+    EXPECT_GE(outcome->summary.converged, 396) << at;
+    const mock::PcmChip& chip = programming.mock->board().chip();
+    for (std::size_t d = 0; d < targets.size(); d += 2) {
+      ASSERT_LE(outcome->devices.pulses[d], chip.pulses_of(programming.placement.addresses[d]))
+          << "device " << d << ", request " << at;
+    }
+    // Of a batch whose fate is unknown the database has the intention and no outcome.
+    const auto outcomes = programming.run->store.outcomes(programming.id);
+    const auto batches = programming.run->store.batches(programming.id);
+    ASSERT_TRUE(outcomes && batches);
+    EXPECT_EQ(batches->size() - outcomes->size(), static_cast<std::size_t>(programming.unknown));
+  }
+}
+
+TEST(ProgramAndVerify, ResetsAgainOnlyDevicesThatReadAsNotReset) {
+  // All devices hold a weight from before; half of a batch of RESETs reaches them.
+  InterruptedProgramming interrupted(std::vector<float>(200, 0.0f), 8);
+  const std::vector<Pulse> set{{Current::from_uA(100), Duration(1000)}};
+  ASSERT_TRUE(interrupted.board->initialise(1, set, interrupted.placement.addresses,
+                                            [](const PulseChunk&) { return Result<void>(); }));
+  const auto outcome = interrupted.go();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_GT(interrupted.unknown, 0);
+  const mock::PcmChip& chip = interrupted.mock->board().chip();
+  std::map<std::uint32_t, int> devices_by_pulses;
+  for (const DeviceAddress& address : interrupted.placement.addresses) {
+    ++devices_by_pulses[static_cast<std::uint32_t>(chip.pulses_of(address))];
+  }
+  // One to SET and one RESET, for every device.
+  EXPECT_EQ(devices_by_pulses, (std::map<std::uint32_t, int>{{2, 200}}));
 }
 
 }  // namespace

@@ -9,15 +9,10 @@
 
 #include "protocol/frame_reader.h"
 #include "protocol/messages.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab::mock {
 namespace {
-
-/// What a record says but for the times.
-wire::BatchRecord untimed(wire::BatchRecord record) {
-  record.first = record.last = {};
-  return record;
-}
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
