@@ -437,6 +437,33 @@ TEST_F(MockBoardTest, RefusesTimeBeyondTheEndOfItsClock) {
             Refusal::LimitExceeded);
 }
 
+TEST_F(MockBoardTest, HasTimeForWorkWhenTheClockWasAdvancedAsFarAsItGoes) {
+  BoardTime latest = BoardTime::max();
+  const auto is_refused = [this](BoardTime until) {
+    send(wire::AdvanceTimeRequest{until});
+    return std::holds_alternative<wire::RefusalReply>(replies().at(0));
+  };
+  while (is_refused(latest)) latest -= latest / 100;
+  const BoardTime before = board->now();
+  EXPECT_GT(before, std::chrono::hours(24 * 365 * 200));
+  for (int i = 0; i < 1000; ++i) {
+    ask<wire::ReadReply>(wire::ReadRequest{wire::Rectangle{{}, 8, 32}, 255, Voltage{}});
+  }
+  EXPECT_GT(ask<wire::StatusReply>(wire::StatusRequest{}).now, before);
+}
+
+TEST_F(MockBoardTest, CountsAMalformedAbortThatItRefusedAsARequestInFlight) {
+  for (int i = 0; i < 16; ++i) send(wire::StatusRequest{});
+  board->receive(raw_frame(++sequence, 0x09, 0, std::vector<std::byte>(3)));
+  send(wire::AbortRequest{});
+  send(wire::AbortRequest{});
+  const auto all = replies();
+  ASSERT_EQ(all.size(), 19U);
+  EXPECT_EQ(std::get<wire::RefusalReply>(all[16]).reason, Refusal::QueueFull);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[17]).requests_dropped, 16U);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[18]).requests_dropped, 0U);
+}
+
 TEST_F(MockBoardTest, RefusesWhatItIsNotCapableOf) {
   settings.capabilities = 0;
   start();
@@ -535,9 +562,11 @@ TEST_F(MockBoardTest, KeepsALedgerOfTheLastBatchesOverReboots) {
   ASSERT_EQ(board->ledger().size(), 3U);
   EXPECT_EQ(untimed(board->ledger()[0].batch), (wire::BatchRecord{2, 5, 5, 5}));
   EXPECT_EQ(board->ledger()[0].boot_epoch, 1U);
-  EXPECT_EQ(board->ledger()[1], (AppliedBatch{2,
-                                              before_reboot + std::chrono::seconds(1) + kOverhead,
-                                              {2, 5, 5, 5, kOverhead, kOverhead + 5 * board->chip().pulse_time(kWidth)}}));
+  EXPECT_EQ(
+      board->ledger()[1],
+      (AppliedBatch{2,
+                    before_reboot + std::chrono::seconds(1) + kOverhead,
+                    {2, 5, 5, 5, kOverhead, kOverhead + 5 * board->chip().pulse_time(kWidth)}}));
   EXPECT_EQ(untimed(board->ledger()[2].batch), (wire::BatchRecord{4, 10, 5, 5}));
 }
 
