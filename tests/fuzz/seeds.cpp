@@ -136,12 +136,13 @@ std::vector<ByteVector> board_seeds() {
     append(inputs.emplace_back(1, std::byte{7}), frame);
   }
   // To the end of time, and a little work there.
-  ByteVector& latest = inputs.emplace_back(1, std::byte{7});
-  std::uint32_t sequence = 0;
-  for (Duration step = Duration::max(); step > Duration(0); step /= 2) {
-    encode(wire::Request(wire::AdvanceTimeRequest{step}), sequence++, latest);
+  for (BoardTime until = BoardTime::max(); until > BoardTime::max() / 2; until -= until / 8) {
+    ByteVector& latest = inputs.emplace_back(1, std::byte{7});
+    encode(wire::Request(wire::AdvanceTimeRequest{until}), 1, latest);
+    for (std::uint32_t sequence = 2; sequence < 5; ++sequence) {
+      encode(wire::Request(wire::StatusRequest{}), sequence, latest);
+    }
   }
-  encode(wire::Request(wire::StatusRequest{}), sequence, latest);
   return inputs;
 }
 
