@@ -48,19 +48,19 @@ constexpr std::uint32_t kConversation = 500'000 / kShare;
 constexpr unsigned kMostHarmed = 60;
 constexpr std::size_t kLargestFrame = wire::kHeaderBytes + wire::kMaxPayloadBytes + wire::kCrcBytes;
 
-std::int64_t peak_memory_kB() {
+std::int64_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
+  return usage.ru_maxrss * std::int64_t{1024};
 }
 
 /// The largest frame a few times over, whatever came.
-void expect_bounded_memory(std::int64_t before_kB) {
+void expect_bounded_memory(std::int64_t before) {
 #ifndef PCMLAB_SANITIZED
-  constexpr std::int64_t kAllowed_kB = 64 * 1024;
-  EXPECT_LT(peak_memory_kB() - before_kB, kAllowed_kB);
+  constexpr std::int64_t kAllowed = 64 << 20;
+  EXPECT_LT(peak_memory_bytes() - before, kAllowed);
 #else
-  static_cast<void>(before_kB);
+  static_cast<void>(before);
 #endif
 }
 
@@ -87,7 +87,7 @@ wire::Frame frame_of(const ByteVector& bytes) {
 
 TEST(AMillionFrames, RepliesThatAreDecodedAreThoseThatWereSent) {
   constexpr std::uint32_t kBetweenFlushes = 20'000;
-  const std::int64_t before_kB = peak_memory_kB();
+  const std::int64_t before = peak_memory_bytes();
   RandomMessages random(501, 12);
   HostileLine line(502, kMostHarmed);
   wire::FrameReader reader;
@@ -132,7 +132,7 @@ TEST(AMillionFrames, RepliesThatAreDecodedAreThoseThatWereSent) {
   EXPECT_GT(delivered, kReplies / 2);
   EXPECT_GT(reader.bad_frames(), kReplies / 20);
   expect_every_fault(line);
-  expect_bounded_memory(before_kB);
+  expect_bounded_memory(before);
 }
 
 // ---- requests at the board ---------------------------------------------------------------------
@@ -283,7 +283,7 @@ class Ledger {
 
 TEST(AMillionFrames, RequestsThatTheBoardExecutesAreThoseThatWereSent) {
   constexpr std::uint32_t kBetweenFlushes = 20'000;
-  const std::int64_t before_kB = peak_memory_kB();
+  const std::int64_t before = peak_memory_bytes();
   RandomMessages random(511);
   Host host(512);
   HostileLine line(513, kMostHarmed);
@@ -331,7 +331,7 @@ TEST(AMillionFrames, RequestsThatTheBoardExecutesAreThoseThatWereSent) {
   EXPECT_GT(ledger.refused, kRequests / 20);
   EXPECT_GT(board.bad_frames(), kRequests / 20);
   expect_every_fault(line);
-  expect_bounded_memory(before_kB);
+  expect_bounded_memory(before);
 }
 
 // ---- a conversation over two such lines --------------------------------------------------------
@@ -438,7 +438,7 @@ class HostileTransport final : public Transport {
 TEST(AMillionFrames, EveryReplyThatAConversationTakesIsTheReplyToItsRequest) {
   constexpr unsigned kHarmed = 12;
   constexpr std::size_t kMostRequests = 40;
-  const std::int64_t before_kB = peak_memory_kB();
+  const std::int64_t before = peak_memory_bytes();
   RandomMessages random(521);
   auto owned = std::make_unique<HostileTransport>(kHarmed);
   HostileTransport& transport = *owned;
@@ -496,7 +496,7 @@ TEST(AMillionFrames, EveryReplyThatAConversationTakesIsTheReplyToItsRequest) {
   EXPECT_GT(conversation.counters().ignored_replies, transport.sends / 100);
   EXPECT_GT(conversation.counters().bad_frames, transport.sends / 100);
   EXPECT_GT(conversation.counters().repeated_requests, transport.sends / 100);
-  expect_bounded_memory(before_kB);
+  expect_bounded_memory(before);
 }
 
 }  // namespace
