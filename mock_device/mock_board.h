@@ -105,6 +105,11 @@ class MockBoard {
   };
 
   void arrive(wire::Frame frame);
+  /// A well-formed Abort that will be answered as such.
+  static bool is_abort(const Queued& queued);
+  /// Whether as many requests wait as may be in flight.
+  bool is_full() const;
+  static void refuse(Queued& queued, wire::Refusal reason, std::string detail);
   wire::Reply execute(const Queued& queued);
   /// How many of a batch's devices are reached before the work stops.
   std::size_t reached(std::size_t devices) const;

@@ -94,7 +94,7 @@ Result<void> list_devices(const Session& session) {
   if (!on_usb) {
     fmt::print("no boards on the USB: {}\n", on_usb.error().message);
   } else if (on_usb->empty()) {
-    fmt::print("no board {:04x}:{:04x} on the USB; if one is plugged in, lsusb should list it\n",
+    fmt::print("no board {:04x}:{:04x} on the USB; `pcmlab doctor` tells what may be wrong\n",
                UsbFilter{}.vendor, UsbFilter{}.product);
   }
   return {};

@@ -432,6 +432,33 @@ TEST_F(MockBoardTest, RefusesTimeBeyondTheEndOfItsClock) {
             Refusal::LimitExceeded);
 }
 
+TEST_F(MockBoardTest, HasTimeForWorkWhenTheClockWasAdvancedAsFarAsItGoes) {
+  BoardTime latest = BoardTime::max();
+  const auto is_refused = [this](BoardTime until) {
+    send(wire::AdvanceTimeRequest{until});
+    return std::holds_alternative<wire::RefusalReply>(replies().at(0));
+  };
+  while (is_refused(latest)) latest -= latest / 100;
+  const BoardTime before = board->now();
+  EXPECT_GT(before, std::chrono::hours(24 * 365 * 200));
+  for (int i = 0; i < 1000; ++i) {
+    ask<wire::ReadReply>(wire::ReadRequest{wire::Rectangle{{}, 8, 32}, 255, Voltage{}});
+  }
+  EXPECT_GT(ask<wire::StatusReply>(wire::StatusRequest{}).now, before);
+}
+
+TEST_F(MockBoardTest, CountsAMalformedAbortThatItRefusedAsARequestInFlight) {
+  for (int i = 0; i < 16; ++i) send(wire::StatusRequest{});
+  board->receive(raw_frame(++sequence, 0x09, 0, std::vector<std::byte>(3)));
+  send(wire::AbortRequest{});
+  send(wire::AbortRequest{});
+  const auto all = replies();
+  ASSERT_EQ(all.size(), 19U);
+  EXPECT_EQ(std::get<wire::RefusalReply>(all[16]).reason, Refusal::QueueFull);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[17]).requests_dropped, 16U);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[18]).requests_dropped, 0U);
+}
+
 TEST_F(MockBoardTest, RefusesWhatItIsNotCapableOf) {
   settings.capabilities = 0;
   start();
