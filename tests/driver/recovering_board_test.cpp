@@ -20,7 +20,6 @@
 namespace pcmlab {
 namespace {
 
-using testing::devices;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::PulseLog;

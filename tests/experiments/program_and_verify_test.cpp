@@ -11,32 +11,13 @@
 #include "driver/recovering_board.h"
 #include "experiments/programming/placement.h"
 #include "tests/driver/faulty_loopback.h"
+#include "tests/experiments/paper_settings.h"
 #include "tests/experiments/test_bench.h"
 
 namespace pcmlab {
 namespace {
 
 using db::Verdict;
-
-/// The paper's constants.
-ProgramSettings settings() {
-  ProgramSettings s;
-  s.reset_amplitude = Current::from_uA(450);
-  s.reset_width = Duration(50);
-  for (const double amplitude_uA : {160, 140, 120, 100, 80, 60}) {
-    s.staircase.push_back(Current::from_uA(amplitude_uA));
-  }
-  s.staircase_width = Duration(1000);
-  s.tolerance_uS = 0.25;
-  s.gain_uA_per_uS = 1.5;
-  s.start_amplitude = s.min_amplitude = Current::from_uA(80);
-  s.max_amplitude = Current::from_uA(400);
-  s.pulse_width = Duration(400);
-  s.max_iterations = 55;
-  s.give_up_after = 10;
-  s.verify_delay = std::chrono::seconds(10);
-  return s;
-}
 
 /// One programming of `targets_uS` on a fresh mock chip.
 struct Programming {
@@ -79,7 +60,7 @@ std::vector<float> spread_targets(std::size_t pairs) {
 
 TEST(ProgramAndVerify, BringsDevicesToTheirTargets) {
   Programming programming(spread_targets(400));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->summary.nonzero_targets, 400);
   EXPECT_GE(outcome->summary.converged, 396);
@@ -92,7 +73,7 @@ TEST(ProgramAndVerify, BringsDevicesToTheirTargets) {
 
 TEST(ProgramAndVerify, GivesZeroTargetsOneResetAndNoVerify) {
   Programming programming(spread_targets(20));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   for (std::size_t d = 1; d < 40; d += 2) {
     EXPECT_EQ(outcome->devices.verdicts[d], Verdict::Reset);
@@ -104,7 +85,7 @@ TEST(ProgramAndVerify, GivesZeroTargetsOneResetAndNoVerify) {
 
 TEST(ProgramAndVerify, CountsEveryPulseThatTheChipGot) {
   Programming programming(spread_targets(200));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   std::int64_t sum = 0;
   for (std::size_t d = 0; d < 400; ++d) {
@@ -120,7 +101,7 @@ TEST(ProgramAndVerify, GivesUpOnAStuckDeviceAndFinishesTheOthers) {
   mock::PcmParameters parameters = TestBench::good_devices();
   parameters.stuck_low_fraction = 0.05;
   Programming programming(spread_targets(400), parameters);
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   std::int64_t stuck = 0;
   for (std::size_t d = 0; d < 800; d += 2) {
@@ -139,14 +120,14 @@ TEST(ProgramAndVerify, NamesDevicesThatStayTooHigh) {
   mock::PcmParameters parameters = TestBench::good_devices();
   parameters.stuck_high_fraction = 1;
   Programming programming({5.0f, 0.0f}, parameters);
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->devices.verdicts[0], Verdict::StuckHigh);
 }
 
 TEST(ProgramAndVerify, StopsAtTheLastIteration) {
   Programming programming(spread_targets(50));
-  ProgramSettings s = settings();
+  ProgramSettings s = paper_settings();
   s.max_iterations = 3;
   const auto outcome = programming.go(s);
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -161,7 +142,7 @@ TEST(ProgramAndVerify, StopsAtTheLastIteration) {
 
 TEST(ProgramAndVerify, StaysInsideItsAmplitudes) {
   Programming programming(spread_targets(300));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const auto batches = programming.run.store.batches(programming.id);
   ASSERT_TRUE(batches);
   std::size_t pulses = 0;
@@ -177,7 +158,7 @@ TEST(ProgramAndVerify, StaysInsideItsAmplitudes) {
 
 TEST(ProgramAndVerify, WritesDownEveryBatchItsOutcomeAndTheReadAfterIt) {
   Programming programming(spread_targets(300));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   const auto batches = programming.run.store.batches(programming.id).value();
   const auto outcomes = programming.run.store.outcomes(programming.id).value();
@@ -198,7 +179,7 @@ TEST(ProgramAndVerify, WritesDownEveryBatchItsOutcomeAndTheReadAfterIt) {
 
 TEST(ProgramAndVerify, VerifiesNoDeviceBeforeTheDelay) {
   Programming programming(spread_targets(100));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const auto outcomes = programming.run.store.outcomes(programming.id).value();
   const auto reads = programming.run.store.verify_reads(programming.id).value();
   for (std::size_t r = 0; r < reads.size(); ++r) {
@@ -211,7 +192,7 @@ TEST(ProgramAndVerify, AimsAtTheConductanceAtAnAge) {
   for (std::size_t d = 0; d < targets.size(); d += 2) targets[d] = 15.0f;
   for (const bool aim : {false, true}) {
     Programming programming(targets);
-    ProgramSettings s = settings();
+    ProgramSettings s = paper_settings();
     s.aim_age = aim ? std::chrono::hours(1) : Duration(0);
     s.aim_drift_exponent = 0.05;
     const auto outcome = programming.go(s);
@@ -240,7 +221,7 @@ TEST(ProgramAndVerify, AimsAtTheConductanceAtAnAge) {
 
 TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
   Programming programming(spread_targets(200));
-  ProgramSettings s = settings();
+  ProgramSettings s = paper_settings();
   s.block_devices = 100;
   const auto outcome = programming.go(s);
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -261,10 +242,11 @@ TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
 TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
   Programming programming(spread_targets(100));
   std::stop_source stop;
-  const auto outcome = programming.go(settings(), stop.get_token(), [&](const ProgramPass& pass) {
-    if (pass.iteration == 4) stop.request_stop();
-    return Result<void>();
-  });
+  const auto outcome =
+      programming.go(paper_settings(), stop.get_token(), [&](const ProgramPass& pass) {
+        if (pass.iteration == 4) stop.request_stop();
+        return Result<void>();
+      });
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::Stopped);
   const auto batches = programming.run.store.batches(programming.id).value();
@@ -277,7 +259,7 @@ TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
   for (const std::uint64_t bytes : {20'000u, 45'000u, 60'001u, 80'123u}) {
     Programming programming(spread_targets(500));
     programming.bench.cable->unplug_after_bytes_to_board(bytes);
-    const auto outcome = programming.go(settings());
+    const auto outcome = programming.go(paper_settings());
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, ErrorCode::Disconnected);
     std::vector<std::uint32_t> intended(1000, 0);
@@ -296,14 +278,14 @@ TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
 
 TEST(ProgramAndVerify, NumbersItsBatchesOnFromThoseOfTheBoardsEarlierRuns) {
   Programming programming(spread_targets(10));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const std::uint64_t last = programming.run.store.batches(programming.id).value().back().batch;
   EXPECT_EQ(programming.run.store.next_batch("MOCK0001").value(), last + 1);
 }
 
 TEST(ProgramAndVerify, SameSeedGivesTheSameResult) {
   Programming first(spread_targets(100)), second(spread_targets(100));
-  const auto a = first.go(settings()), b = second.go(settings());
+  const auto a = first.go(paper_settings()), b = second.go(paper_settings());
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->devices.last_code_sums, b->devices.last_code_sums);
   EXPECT_EQ(a->devices.last_amplitudes_10nA, b->devices.last_amplitudes_10nA);
@@ -343,7 +325,7 @@ struct InterruptedProgramming {
 
   Result<ProgramOutcome> go() {
     const auto clock = make_clock(*board);
-    ProgramAndVerify loop(*board, *clock, run->store, id, settings(), Calibration{}, {});
+    ProgramAndVerify loop(*board, *clock, run->store, id, paper_settings(), Calibration{}, {});
     return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
   }
 

@@ -15,6 +15,7 @@
 #include "driver/usb_transport.h"
 #include "experiments/programming/placement.h"
 #include "experiments/programming/program_and_verify.h"
+#include "tests/experiments/paper_settings.h"
 #include "tests/experiments/test_bench.h"
 #include "vhci_port.h"
 
@@ -100,26 +101,6 @@ std::vector<DeviceAddress> all_devices() {
   return addresses;
 }
 
-/// The paper's constants.
-ProgramSettings program_settings() {
-  ProgramSettings s;
-  s.reset_amplitude = Current::from_uA(450);
-  s.reset_width = Duration(50);
-  for (const double amplitude_uA : {160, 140, 120, 100, 80, 60}) {
-    s.staircase.push_back(Current::from_uA(amplitude_uA));
-  }
-  s.staircase_width = Duration(1000);
-  s.tolerance_uS = 0.25;
-  s.gain_uA_per_uS = 1.5;
-  s.start_amplitude = s.min_amplitude = Current::from_uA(80);
-  s.max_amplitude = Current::from_uA(400);
-  s.pulse_width = Duration(400);
-  s.max_iterations = 55;
-  s.give_up_after = 10;
-  s.verify_delay = 10s;
-  return s;
-}
-
 /// Half of the devices get targets from 1 to 25 uS, their partners none.
 Result<ProgramOutcome> program_and_verify(Board& board) {
   TestRun run(board);
@@ -137,7 +118,7 @@ Result<ProgramOutcome> program_and_verify(Board& board) {
   start.gain_uS_per_code = 0.2;
   PCM_ASSIGN(const db::RowId id, run.store.begin_programming(start));
   const auto clock = make_clock(board);
-  ProgramAndVerify loop(board, *clock, run.store, id, program_settings(), Calibration{}, {});
+  ProgramAndVerify loop(board, *clock, run.store, id, paper_settings(), Calibration{}, {});
   return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
 }
 

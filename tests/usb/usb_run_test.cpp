@@ -11,6 +11,7 @@
 #include "experiments/programming/placement.h"
 #include "experiments/programming/program_and_verify.h"
 #include "mock_device/board_thread.h"
+#include "tests/experiments/paper_settings.h"
 #include "tests/usb/usb_fixture.h"
 
 namespace pcmlab::testing {
@@ -35,20 +36,9 @@ mock::PcmParameters quiet_devices() {
 }
 
 ProgramSettings settings() {
-  ProgramSettings s;
-  s.reset_amplitude = Current::from_uA(450);
-  s.reset_width = Duration(50);
-  for (const double amplitude_uA : {160, 140, 120, 100, 80, 60}) {
-    s.staircase.push_back(Current::from_uA(amplitude_uA));
-  }
-  s.staircase_width = Duration(1000);
-  s.tolerance_uS = 0.25;
-  s.gain_uA_per_uS = 1.5;
-  s.start_amplitude = s.min_amplitude = Current::from_uA(80);
-  s.max_amplitude = Current::from_uA(400);
-  s.pulse_width = Duration(400);
+  ProgramSettings s = paper_settings();
   s.max_iterations = 12;
-  s.verify_delay = std::chrono::seconds(10);
+  s.give_up_after = 0;
   s.aim_age = {};  // targets do not depend on when exactly a device is read
   return s;
 }
