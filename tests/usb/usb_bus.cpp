@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/usbdevice_fs.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <umockdev.h>
@@ -632,6 +633,20 @@ extern "C" int ioctl(int file, unsigned long request, ...) noexcept {
   static const auto next =
       reinterpret_cast<int (*)(int, unsigned long, void*)>(dlsym(RTLD_NEXT, "ioctl"));
   return next(file, request, argument);
+}
+
+/// For umockdev, which gives up when a listener goes between its being found and its being told, as
+/// when a program closes its libusb context while a device is unplugged. The kernel would not mind.
+extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
+  static const auto next =
+      reinterpret_cast<ssize_t (*)(int, const msghdr*, int)>(dlsym(RTLD_NEXT, "sendmsg"));
+  const ssize_t sent = next(socket, message, flags);
+  if (sent >= 0 || errno != ECONNREFUSED) return sent;
+  ssize_t all = 0;
+  for (std::size_t i = 0; i < message->msg_iovlen; ++i) {
+    all += static_cast<ssize_t>(message->msg_iov[i].iov_len);
+  }
+  return all;
 }
 
 #ifdef __SANITIZE_THREAD__
