@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -47,6 +48,7 @@ class RecoveringBoardTest : public ::testing::Test {
     cable = std::make_shared<LoopbackCable>();
     settings.tell = [this](const BoardEvent& event) {
       events.push_back(event);
+      is_interrupted = is_interrupted || event.kind == BoardEvent::Kind::Interrupted;
       // Somebody sees it and puts the cable in again.
       if (somebody_is_there && !cable->plugged()) cable->replug();
     };
@@ -114,6 +116,7 @@ class RecoveringBoardTest : public ::testing::Test {
   }
 
   bool somebody_is_there = true;
+  std::atomic<bool> is_interrupted = false;  // for another thread; events are not
   mock::FaultPlan plan;
   std::uint32_t capabilities = wire::kVirtualTime | wire::kReferenceResistors;
   std::optional<mock::FaultyBoard> mock;
@@ -352,7 +355,7 @@ TEST_F(RecoveringBoardTest, TheWaitingForABoardCanBeStopped) {
   start({.wait_for_board = std::chrono::hours(10), .stop = stop.get_token()});
   cable->unplug();
   std::jthread impatient([&] {
-    while (count(BoardEvent::Kind::Interrupted) == 0) std::this_thread::yield();
+    while (!is_interrupted) std::this_thread::yield();
     stop.request_stop();
   });
   EXPECT_EQ(board->status().error().code, ErrorCode::Stopped);
