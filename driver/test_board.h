@@ -24,7 +24,7 @@ struct TestBoardSettings {
   std::chrono::milliseconds reopen_deadline{10000};
   /// Upper bounds; the board's own limits apply if they are lower.
   std::size_t max_requests_in_flight = 16;
-  std::size_t chunk_devices = 8192;
+  std::size_t chunk_devices = 4096;
   /// Limits of this host, as for set_limits(); sent to the board and enforced here as well.
   std::optional<Limits> limits = {};
 };

@@ -24,14 +24,6 @@ db::Stamp stamp(BoardTime first, BoardTime last) {
   return clocks;
 }
 
-/// Calls work(begin, count) for each piece of a list, as the board numbers its batches.
-template <class Work>
-void for_chunks(std::size_t size, std::size_t chunk, Work work) {
-  for (std::size_t begin = 0; begin < size; begin += chunk) {
-    work(begin, std::min(chunk, size - begin));
-  }
-}
-
 }  // namespace
 
 ProgramAndVerify::ProgramAndVerify(Board& board, Clock& clock, db::RunStore& store,
@@ -67,23 +59,37 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
     next_batch_ = std::max(next_batch_, original_batch(record.batch) + 1);
   }
 
+  auto programmed = program_blocks();
+  // After an error, too, what the board acknowledged is written down.
+  PCM_TRY(keep_outcomes());
+  if (!programmed) return tl::unexpected(std::move(programmed.error()));
+  outcome_.summary.converged = std::count(outcome_.devices.verdicts.begin(),
+                                          outcome_.devices.verdicts.end(), Verdict::Converged);
+  outcome_.summary.end_tick_ns = last_pulse_.count();
+  return std::move(outcome_);
+}
+
+Result<void> ProgramAndVerify::program_blocks() {
+  const db::Placement& placement = *placement_;
+  const std::size_t count = placement.addresses.size();
   const std::size_t block = settings_.block_devices == 0 ? count : settings_.block_devices;
   for (std::size_t begin = 0; begin < count; begin += block) {
     const std::size_t end = std::min(count, begin + block);
-    Devices zeros, targets;
-    for (std::size_t d = begin; d < end; ++d) {
-      (placement.targets_uS[d] == 0.0f ? zeros : targets).push_back(static_cast<std::uint32_t>(d));
+    Selection zeros, targets;
+    for (Selection* selection : {&zeros, &targets}) {
+      selection->devices.reserve(end - begin);
+      selection->addresses.reserve(end - begin);
     }
-    outcome_.summary.nonzero_targets += static_cast<std::int64_t>(targets.size());
+    for (std::size_t d = begin; d < end; ++d) {
+      select(placement.targets_uS[d] == 0.0f ? zeros : targets, static_cast<std::uint32_t>(d));
+    }
+    outcome_.summary.nonzero_targets += static_cast<std::int64_t>(targets.devices.size());
     PCM_TRY(initialise(db::BatchKind::Reset, zeros));
     PCM_TRY(reset_unknown());
     PCM_TRY(initialise(db::BatchKind::Staircase, targets));
     PCM_TRY(program_block(std::move(targets)));
   }
-  outcome_.summary.converged = std::count(outcome_.devices.verdicts.begin(),
-                                          outcome_.devices.verdicts.end(), Verdict::Converged);
-  outcome_.summary.end_tick_ns = last_pulse_.count();
-  return std::move(outcome_);
+  return {};
 }
 
 Result<void> ProgramAndVerify::check_stop() const {
@@ -92,47 +98,66 @@ Result<void> ProgramAndVerify::check_stop() const {
               "stopped between two passes of programming; the pulses so far are in the database");
 }
 
-std::vector<DeviceAddress> ProgramAndVerify::addresses_of(const Devices& devices) const {
-  std::vector<DeviceAddress> addresses;
-  addresses.reserve(devices.size());
-  for (const std::uint32_t device : devices) addresses.push_back(placement_->addresses[device]);
-  return addresses;
+void ProgramAndVerify::select(Selection& selection, std::uint32_t device) const {
+  selection.devices.push_back(device);
+  selection.addresses.push_back(placement_->addresses[device]);
 }
 
-Result<void> ProgramAndVerify::write_intended(db::BatchKind kind, Duration width,
-                                              const Devices& devices) {
+/// The batches of devices [begin, end) of the selection, as the board will get them; `begin` is at
+/// a chunk's border.
+std::vector<db::BatchRow> ProgramAndVerify::number_batches(db::BatchKind kind, Duration width,
+                                                           const Selection& selected,
+                                                           std::size_t begin, std::size_t end) {
+  const auto part = [](const auto& values, std::size_t first, std::size_t last) {
+    const auto from = values.begin();
+    return std::vector(from + static_cast<std::ptrdiff_t>(first),
+                       from + static_cast<std::ptrdiff_t>(last));
+  };
   std::vector<db::BatchRow> batches;
-  pass_first_batch_ = next_batch_;
-  for_chunks(devices.size(), board_.chunk_devices(), [&](std::size_t begin, std::size_t count) {
+  for (; begin < end; begin += board_.chunk_devices()) {
+    const std::size_t chunk_end = std::min(end, begin + board_.chunk_devices());
     db::BatchRow row;
     row.batch = next_batch_++;
     row.kind = kind;
     row.iteration = iteration_;
     row.width_ns = width.count();
-    const auto first = devices.begin() + static_cast<std::ptrdiff_t>(begin);
-    row.devices.assign(first, first + static_cast<std::ptrdiff_t>(count));
+    row.devices = part(selected.devices, begin, chunk_end);
     if (kind == db::BatchKind::Program) {
-      for (const std::uint32_t device : row.devices) {
-        row.amplitudes_10nA.push_back(amplitudes_10nA_[device]);
-      }
+      row.amplitudes_10nA = part(selected.amplitudes_10nA, begin, chunk_end);
     }
     batches.push_back(std::move(row));
-  });
-  return store_.add_batches(programming_, batches);
+  }
+  return batches;
+}
+
+/// Commits what the board has acknowledged since the last time, and what `more` writes.
+template <class More>
+Result<void> ProgramAndVerify::keep(const More& more) {
+  PCM_ASSIGN(auto transaction, store_.transaction());
+  PCM_TRY(store_.add_outcomes(programming_, outcomes_));
+  PCM_TRY(more());
+  PCM_TRY(transaction.commit());
+  outcomes_.clear();
+  return {};
+}
+
+Result<void> ProgramAndVerify::keep_outcomes() {
+  if (outcomes_.empty()) return {};
+  return keep([] { return Result<void>(); });
 }
 
 /// Sends RESET again to those of the devices with unknown pulses that do not read as RESET. Pulses
 /// of other kinds are followed by a verify read, which tells what to do.
 Result<void> ProgramAndVerify::reset_unknown() {
   while (!unknown_.empty()) {
-    const Devices devices = std::exchange(unknown_, {});
-    Devices not_reset;
-    PCM_TRY(board_.read(
-        addresses_of(devices), settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
+    Selection unknown, not_reset;
+    for (const std::uint32_t device : std::exchange(unknown_, {})) select(unknown, device);
+    PCM_TRY(
+        board_.read(unknown.addresses, settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
           for (std::size_t i = 0; i < chunk.code_sums.size(); ++i) {
             const double g_uS =
                 calibration_.conductance_uS(chunk.code_sums[i], settings_.read.samples);
-            if (g_uS > kMostAfterReset_uS) not_reset.push_back(devices[chunk.begin + i]);
+            if (g_uS > kMostAfterReset_uS) select(not_reset, unknown.devices[chunk.begin + i]);
           }
           return check_stop();
         }));
@@ -142,9 +167,8 @@ Result<void> ProgramAndVerify::reset_unknown() {
 }
 
 /// Keeps what the board acknowledged: time and number of pulses of each device, and the batch.
-PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pulses_each,
-                                        std::vector<db::BatchOutcome>& outcomes) {
-  return [this, &devices, pulses_each, &outcomes](const PulseChunk& chunk) -> Result<void> {
+PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pulses_each) {
+  return [this, &devices, pulses_each](const PulseChunk& chunk) -> Result<void> {
     auto& result = outcome_.devices;
     const double step_ns =
         static_cast<double>((chunk.last - chunk.first).count()) / static_cast<double>(chunk.count);
@@ -164,13 +188,13 @@ PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pu
     last_pulse_ = std::max(last_pulse_, chunk.last);
     // A batch without an outcome is one whose fate is unknown, also in the database.
     if (chunk.unknown > 0) return {};
-    outcomes.push_back({chunk.batch, chunk.pulses_executed, stamp(chunk.first, chunk.last)});
+    outcomes_.push_back({chunk.batch, chunk.pulses_executed, stamp(chunk.first, chunk.last)});
     return {};
   };
 }
 
-Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Devices& devices) {
-  if (devices.empty()) return {};
+Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Selection& selected) {
+  if (selected.devices.empty()) return {};
   PCM_TRY(check_stop());
   iteration_ = 0;
   std::vector<Pulse> sequence{{settings_.reset_amplitude, settings_.reset_width}};
@@ -179,48 +203,84 @@ Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Devices& dev
       sequence.push_back({amplitude, settings_.staircase_width});
     }
   }
-  PCM_TRY(write_intended(kind, sequence.back().width, devices));
-  std::vector<db::BatchOutcome> outcomes;
-  auto sent = board_.initialise(
-      pass_first_batch_, sequence, addresses_of(devices),
-      note_pulses(devices, static_cast<std::uint16_t>(sequence.size()), outcomes));
-  PCM_TRY(store_.add_outcomes(programming_, outcomes));
-  for (const std::uint32_t device : devices) {
+  pulsed_first_batch_ = next_batch_;
+  PCM_TRY(keep([&] {
+    return store_.add_batches(programming_, number_batches(kind, sequence.back().width, selected, 0,
+                                                           selected.devices.size()));
+  }));
+  for (const std::uint32_t device : selected.devices) {
     outcome_.devices.last_amplitudes_10nA[device] = steps_10nA(sequence.back().amplitude.uA());
   }
-  return sent;
+  return board_.initialise(
+      pulsed_first_batch_, sequence, selected.addresses,
+      note_pulses(selected.devices, static_cast<std::uint16_t>(sequence.size())));
 }
 
-Result<void> ProgramAndVerify::program_block(Devices active) {
-  for (iteration_ = 1; iteration_ <= settings_.max_iterations && !active.empty(); ++iteration_) {
-    PCM_TRY(clock_.sleep_until(last_pulse_ + settings_.verify_delay, stop_));
-    PCM_ASSIGN(const VerifyPass pass, verify(active));
-    outcome_.summary.iterations = std::max(outcome_.summary.iterations, iteration_);
-    unknown_.clear();  // they have been read
-    const std::size_t before = active.size();
-    active = decide(active, pass);
-    decided_ += static_cast<std::int64_t>(before - active.size());
-    PCM_TRY((*progress_)(
-        {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets}));
-    if (!active.empty()) PCM_TRY(pulse(active));
+Result<void> ProgramAndVerify::program_block(Selection active) {
+  for (iteration_ = 1; iteration_ <= settings_.max_iterations && !active.devices.empty();
+       ++iteration_) {
+    if (settings_.verify_delay > Duration(0)) {
+      PCM_TRY(keep_outcomes());  // else they are written while the chip is read
+      PCM_TRY(clock_.sleep_until(last_pulse_ + settings_.verify_delay, stop_));
+    }
+    PCM_ASSIGN(active, verify(active));
+    if (!active.devices.empty()) PCM_TRY(pulse(active));
   }
   return {};
 }
 
-Result<ProgramAndVerify::VerifyPass> ProgramAndVerify::verify(const Devices& devices) {
-  VerifyPass pass;
-  pass.code_sums.reserve(devices.size());
-  std::vector<db::BatchVerify> reads;
-  PCM_TRY(board_.read(addresses_of(devices), settings_.read, [&](const ReadChunk& chunk) {
-    pass.read_at.push_back(chunk.first);
-    pass.code_sums.insert(pass.code_sums.end(), chunk.code_sums.begin(), chunk.code_sums.end());
-    reads.push_back({pass_first_batch_ + reads.size(),
-                     stamp(chunk.first, chunk.last),
-                     {chunk.code_sums.begin(), chunk.code_sums.end()}});
-    return check_stop();
-  }));
-  PCM_TRY(store_.add_verify(programming_, reads));
-  return pass;
+/// A pass over the devices: reads each, decides, and writes down the reads and the next pulses. The
+/// chip is what a pass waits for, so all of that is done chunk by chunk while it reads the chunks
+/// behind; when the last is in, one commit is left to do. \return the devices that get a pulse.
+Result<ProgramAndVerify::Selection> ProgramAndVerify::verify(const Selection& pulsed) {
+  outcome_.summary.iterations = std::max(outcome_.summary.iterations, iteration_);
+  converged_.clear();
+  std::vector<db::BatchVerify> reads;  // not written down yet
+  Selection going_on;
+  std::size_t intended = 0;  // of going_on
+  const std::uint64_t first_intended = next_batch_;
+  const auto write = [&](std::size_t pulses) -> Result<void> {
+    PCM_TRY(store_.add_verify(programming_, std::exchange(reads, {})));
+    const std::size_t begin = std::exchange(intended, intended + pulses);
+    return store_.add_batches(
+        programming_,
+        number_batches(db::BatchKind::Program, settings_.pulse_width, going_on, begin, intended));
+  };
+
+  auto pass =
+      board_.read(pulsed.addresses, settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
+        reads.push_back({pulsed_first_batch_ + chunk.begin / board_.chunk_devices(),
+                         stamp(chunk.first, chunk.last),
+                         {chunk.code_sums.begin(), chunk.code_sums.end()}});
+        decide(std::span(pulsed.devices).subspan(chunk.begin, chunk.code_sums.size()), chunk,
+               going_on);
+        if (chunk.begin + chunk.code_sums.size() == pulsed.devices.size()) return {};
+        const std::size_t waiting = going_on.devices.size() - intended;
+        PCM_TRY(keep([&] { return write(waiting - waiting % board_.chunk_devices()); }));
+        return check_stop();
+      });
+  if (pass) {
+    unknown_.clear();  // they have been read
+    PCM_TRY(keep([&]() -> Result<void> {
+      pass = (*progress_)(
+          {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets});
+      if (pass) pass = check_stop();
+      return write(pass ? going_on.devices.size() - intended : 0);
+    }));
+  }
+  if (!pass) {
+    give_up_batches(first_intended);
+    return tl::unexpected(std::move(pass.error()));
+  }
+  pulsed_first_batch_ = first_intended;
+  return going_on;
+}
+
+/// Batches from `first` on were intended and will not be sent: no pulse was executed.
+void ProgramAndVerify::give_up_batches(std::uint64_t first) {
+  for (; first < next_batch_; ++first) {
+    outcomes_.push_back({first, 0, stamp(last_pulse_, last_pulse_)});
+  }
 }
 
 /// How many times its later conductance a device must read when verified at this age.
@@ -229,23 +289,22 @@ double ProgramAndVerify::drift_until_aim(Duration age) const {
   return std::pow(seconds(settings_.aim_age) / seconds(age), settings_.aim_drift_exponent);
 }
 
-ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices, const VerifyPass& pass) {
+/// Compares what was read with the targets. \param going_on  gets the devices that need a pulse.
+void ProgramAndVerify::decide(std::span<const std::uint32_t> devices, const ReadChunk& read,
+                              Selection& going_on) {
   auto& result = outcome_.devices;
   const double low_uA = settings_.min_amplitude.uA();
   const double high_uA = settings_.max_amplitude.uA();
-  Devices going_on;
-  converged_.clear();
-  double lead = 1;  // of the conductance now over the one aimed at; the same within a chunk
+  const std::size_t went_on = going_on.devices.size();
+  // Of the conductance now over the one aimed at; taken as the same for all.
+  const double lead =
+      drift_until_aim(read.first - BoardTime(result.last_pulse_ticks_ns[devices.front()]));
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::uint32_t d = devices[i];
-    const double g_uS = calibration_.conductance_uS(pass.code_sums[i], settings_.read.samples);
-    if (i % board_.chunk_devices() == 0) {
-      lead = drift_until_aim(pass.read_at[i / board_.chunk_devices()] -
-                             BoardTime(result.last_pulse_ticks_ns[d]));
-    }
+    const double g_uS = calibration_.conductance_uS(read.code_sums[i], settings_.read.samples);
     const double excess_uS = g_uS - lead * static_cast<double>(placement_->targets_uS[d]);
     result.iterations[d] = static_cast<std::uint8_t>(iteration_);
-    result.last_code_sums[d] = pass.code_sums[i];
+    result.last_code_sums[d] = read.code_sums[i];
     if (std::abs(excess_uS) <= settings_.tolerance_uS) {
       result.verdicts[d] = Verdict::Converged;
       converged_.push_back(d);
@@ -259,31 +318,23 @@ ProgramAndVerify::Devices ProgramAndVerify::decide(const Devices& devices, const
     at_limit_[d] = at_limit ? static_cast<std::uint8_t>(at_limit_[d] + 1) : std::uint8_t{0};
     const bool stuck = settings_.give_up_after > 0 && at_limit_[d] >= settings_.give_up_after;
     if (!stuck && iteration_ < settings_.max_iterations) {
-      going_on.push_back(d);
+      select(going_on, d);
+      going_on.amplitudes_10nA.push_back(amplitudes_10nA_[d]);
     } else if (stuck || at_limit) {
       result.verdicts[d] = excess_uS < 0 ? Verdict::StuckLow : Verdict::StuckHigh;
     } else {
       result.verdicts[d] = Verdict::MaxIterations;
     }
   }
-  return going_on;
+  decided_ += static_cast<std::int64_t>(devices.size() - (going_on.devices.size() - went_on));
 }
 
-Result<void> ProgramAndVerify::pulse(const Devices& devices) {
-  PCM_TRY(check_stop());
-  PCM_TRY(write_intended(db::BatchKind::Program, settings_.pulse_width, devices));
-  std::vector<std::uint16_t> amplitudes_10nA;
-  amplitudes_10nA.reserve(devices.size());
-  for (const std::uint32_t device : devices) {
-    amplitudes_10nA.push_back(amplitudes_10nA_[device]);
-    outcome_.devices.last_amplitudes_10nA[device] = amplitudes_10nA_[device];
+Result<void> ProgramAndVerify::pulse(const Selection& selected) {
+  for (std::size_t i = 0; i < selected.devices.size(); ++i) {
+    outcome_.devices.last_amplitudes_10nA[selected.devices[i]] = selected.amplitudes_10nA[i];
   }
-  std::vector<db::BatchOutcome> outcomes;
-  auto sent = board_.program(pass_first_batch_, settings_.pulse_width, addresses_of(devices),
-                             amplitudes_10nA, note_pulses(devices, 1, outcomes));
-  // Also after an error: what the board acknowledged is written down.
-  PCM_TRY(store_.add_outcomes(programming_, outcomes));
-  return sent;
+  return board_.program(pulsed_first_batch_, settings_.pulse_width, selected.addresses,
+                        selected.amplitudes_10nA, note_pulses(selected.devices, 1));
 }
 
 }  // namespace pcmlab

@@ -30,7 +30,8 @@ struct ProgramPass {
   std::int64_t decided = 0;                  ///< devices so far, whatever the verdict
   std::int64_t targets = 0;                  ///< devices with a target
 };
-/// Told after each verified pass, before the next pulses. May use the board.
+/// Told after each verified pass, before the next pulses; may use the board. What it writes into
+/// the store is committed with the pass.
 using ProgramProgress = std::function<Result<void>(const ProgramPass& pass)>;
 
 /// One programming of one set of devices. Every batch of pulses is in the store as intended before
@@ -47,25 +48,31 @@ class ProgramAndVerify {
 
  private:
   using Devices = std::vector<std::uint32_t>;
-  /// What a pass read, in the order of its devices.
-  struct VerifyPass {
-    std::vector<std::uint16_t> code_sums;
-    std::vector<BoardTime> read_at;  ///< by chunk: when its reads began
+  /// Devices that get pulses in one call and are then verified.
+  struct Selection {
+    Devices devices;  ///< indices into the placement
+    std::vector<DeviceAddress> addresses;
+    std::vector<std::uint16_t> amplitudes_10nA;  ///< of their pulses; empty for a sequence
   };
 
-  Result<void> initialise(db::BatchKind kind, const Devices& devices);
+  Result<void> program_blocks();
+  Result<void> initialise(db::BatchKind kind, const Selection& selected);
   Result<void> reset_unknown();
-  Result<void> program_block(Devices active);
-  Result<VerifyPass> verify(const Devices& devices);
-  /// Compares what was read with the targets. \return the devices that go on, with new amplitudes.
-  Devices decide(const Devices& devices, const VerifyPass& pass);
+  Result<void> program_block(Selection active);
+  Result<Selection> verify(const Selection& pulsed);
+  void select(Selection& selection, std::uint32_t device) const;
+  void decide(std::span<const std::uint32_t> devices, const ReadChunk& read, Selection& going_on);
   double drift_until_aim(Duration age) const;
-  Result<void> pulse(const Devices& devices);
-  Result<void> write_intended(db::BatchKind kind, Duration width, const Devices& devices);
+  Result<void> pulse(const Selection& selected);
+  std::vector<db::BatchRow> number_batches(db::BatchKind kind, Duration width,
+                                           const Selection& selected, std::size_t begin,
+                                           std::size_t end);
+  template <class More>
+  Result<void> keep(const More& more);
+  Result<void> keep_outcomes();
+  void give_up_batches(std::uint64_t first);
   Result<void> check_stop() const;
-  PulseSink note_pulses(const Devices& devices, std::uint16_t pulses_each,
-                        std::vector<db::BatchOutcome>& outcomes);
-  std::vector<DeviceAddress> addresses_of(const Devices& devices) const;
+  PulseSink note_pulses(const Devices& devices, std::uint16_t pulses_each);
 
   Board& board_;
   Clock& clock_;
@@ -84,7 +91,8 @@ class ProgramAndVerify {
   Devices unknown_;                     ///< that may have had their last pulses or not
   int iteration_ = 0;
   std::uint64_t next_batch_ = 0;
-  std::uint64_t pass_first_batch_ = 0;  ///< first batch of the pulses last sent
+  std::uint64_t pulsed_first_batch_ = 0;    ///< of the pulses last sent, or next to be
+  std::vector<db::BatchOutcome> outcomes_;  ///< acknowledged and not written down yet
   BoardTime last_pulse_{};
   std::int64_t decided_ = 0;
 };

@@ -105,7 +105,7 @@ TEST_F(TestBoardTest, TakesTheSmallerOfItsOwnAndTheBoardsChunk) {
   EXPECT_EQ(open(script, {.chunk_devices = 6})->chunk_devices(), 6U);
   EXPECT_EQ(open(script, {.chunk_devices = 600})->chunk_devices(), 10U);
   script->information.limits.max_devices_per_request = 1U << 31;
-  EXPECT_EQ(open(script)->chunk_devices(), 8192U);
+  EXPECT_EQ(open(script)->chunk_devices(), 4096U);
   EXPECT_LE(open(script, {.chunk_devices = 1U << 30})->chunk_devices() * 6, wire::kMaxPayloadBytes);
 }
 
