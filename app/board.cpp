@@ -81,7 +81,7 @@ std::string describe_source(const Plan& plan) {
 
 }  // namespace
 
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
+Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose) {
   PCM_ASSIGN(std::unique_ptr<Transport> transport, transport_of(plan));
   const std::string& record = plan.section("board").text("record");
   if (!record.empty() && purpose == Purpose::Check) PCM_TRY(check_can_be_made(record));
@@ -93,6 +93,11 @@ Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
     PCM_ASSIGN(std::unique_ptr<RecordingWriter> writer, RecordingWriter::create(record, header));
     transport = std::make_unique<RecordingTransport>(std::move(transport), std::move(writer));
   }
+  return transport;
+}
+
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
+  PCM_ASSIGN(std::unique_ptr<Transport> transport, open_transport(plan, purpose));
   PCM_ASSIGN(std::unique_ptr<Board> board, TestBoard::open(std::move(transport)));
   return board;
 }

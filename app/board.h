@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// The board that a plan asks for in [board]: the mock or a replay, recorded or not.
+/// The board that a plan asks for in [board]: the mock or a replay, recorded or not; as a Board,
+/// or as the bare bytes to it and back.
 /// Functions without state; who opens a board owns it.
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "driver/board.h"
+#include "driver/transport.h"
 #include "experiments/engine/plan.h"
 #include "protocol/error.h"
 
@@ -18,9 +20,13 @@ enum class Purpose {
   Check,  ///< makes no file; says whether Run could make it
 };
 
+/// The way to the board, on which nothing was said yet.
 /// \param plan  with the sections [board], [mock] and [faults]
-/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording(),
-/// RecordingWriter::create() and TestBoard::open().
+/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording() and
+/// RecordingWriter::create().
+Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose);
+
+/// A Board over open_transport(). Errors: also those of TestBoard::open().
 Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose);
 
 /// For provenance and lists. Of a replay also what had been recorded, where the file tells.

@@ -268,6 +268,11 @@ Result<void> Bench::unchanged(const wire::StatusReply& before, std::string_view 
   return {};
 }
 
+void Bench::glance() {
+  inbox_.clear();
+  (void)transport_.receive(inbox_, Transport::Clock::now() + settings_.silence);
+}
+
 Result<void> Bench::reopen() {
   PCM_TRY(transport_.reopen(Transport::Clock::now() + settings_.reply_deadline));
   reader_.reset();

@@ -114,6 +114,8 @@ class Bench {
 
   /// Bytes and nothing else.
   Result<void> send(const Bytes& bytes);
+  /// Waits for a first sign that the board is at work on what was sent, and forgets it.
+  void glance();
   /// Connects again and forgets what was on its way.
   Result<void> reopen();
   /// Listens. \return frames that nobody expected.

@@ -271,7 +271,7 @@ Result<std::string> round_trip(Bench& bench) {
 
 Result<std::string> block_reads(Bench& bench) {
   const auto request = block(bench, 8192, 5);
-  const Duration wanted = bench.has(wire::kVirtualTime) ? milliseconds(400) : milliseconds(1000);
+  const Duration wanted = bench.has(wire::kVirtualTime) ? milliseconds(200) : milliseconds(1000);
   const auto count = static_cast<std::size_t>(
       std::clamp<std::int64_t>(wanted / std::max(bench.time_of(request), Duration(1)), 4, 400));
   std::vector<Sent> sent;

@@ -181,17 +181,16 @@ Result<std::string> looser(Bench& bench) {
 }
 
 Result<std::string> tighter(Bench& bench) {
+  // By the least that there is, so that the board stays usable.
   const Limits before = bench.board().limits;
-  if (before.max_width - before.min_width < Duration(2) || before.max_devices_per_request < 2 ||
-      steps(before.max_amplitude) < 2) {
-    return skipped("its limits are too tight already");
-  }
   Limits tight = before;
-  tight.max_amplitude =
-      Current::from_uA((steps(before.max_amplitude) - 1) / (1 / wire::kAmplitudeStep_uA));
-  tight.min_width += Duration(1);
-  tight.max_width -= Duration(1);
-  tight.max_devices_per_request -= 1;
+  const std::uint16_t highest = steps(before.max_amplitude);
+  if (highest > 1) tight.max_amplitude = Current::from_uA((highest - 1) / 100.0);
+  if (before.max_width - before.min_width >= Duration(2)) {
+    tight.min_width += Duration(1);
+    tight.max_width -= Duration(1);
+  }
+  if (before.max_devices_per_request > 1) tight.max_devices_per_request -= 1;
   if (before.max_requests_in_flight > 2) tight.max_requests_in_flight -= 1;
   PCM_TRY(set_limits(bench, tight, tight, "tighter limits"));
   PCM_TRY(set_limits(bench, before, tight, "looser limits afterwards"));
