@@ -26,7 +26,6 @@ Result<wire::PulseReply> expect(Bench& bench, const Request& request, std::size_
                                 std::size_t pulses, const std::string& what) {
   PCM_ASSIGN(const auto before, bench.status());
   PCM_ASSIGN(const auto reply, bench.get<Reply>(request));
-  const Bytes frame = bench.last_request();
   if (reply.batch != request.batch) {
     return failed(text(what, ": batch ", request.batch), text("batch ", reply.batch));
   }
