@@ -2,6 +2,7 @@
 // Batch numbers and records, and what pulses do to devices.
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "driver/conformance/checks.h"
 
@@ -282,7 +283,7 @@ Result<std::string> own_amplitude(Bench& bench) {
   const double reset_uA = bench.within_limits(kReset_uA, Duration(50)).amplitude.uA();
   std::vector<std::uint16_t> amplitudes(devices.size());
   for (std::size_t i = 0; i < devices.size(); i += 2) {
-    amplitudes[i] = static_cast<std::uint16_t>(reset_uA / wire::kAmplitudeStep_uA + 0.5);
+    amplitudes[i] = static_cast<std::uint16_t>(std::lround(reset_uA / wire::kAmplitudeStep_uA));
   }
   PCM_TRY(bench.get<wire::ProgramReply>(program(bench, devices, amplitudes)));
   PCM_ASSIGN(const auto read, codes(bench, devices));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits: what is beyond them is refused, and SetLimits only tightens them.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "driver/conformance/checks.h"
@@ -25,7 +26,8 @@ wire::InitialiseRequest initialise(Bench& bench, std::vector<wire::Pulse> sequen
 }
 
 std::uint16_t steps(Current amplitude) {
-  return static_cast<std::uint16_t>(amplitude / Current::from_uA(wire::kAmplitudeStep_uA) + 0.5);
+  return static_cast<std::uint16_t>(
+      std::lround(amplitude / Current::from_uA(wire::kAmplitudeStep_uA)));
 }
 
 /// The request must be refused with LimitExceeded and do nothing.

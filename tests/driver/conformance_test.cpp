@@ -361,7 +361,7 @@ std::function<void(BadBoard&)> asking(std::function<void(BadBoard&, Request&)> c
 }
 
 /// A board that repairs damaged frames, in its way.
-std::function<void(BadBoard&)> repairing(std::function<void(Bytes&)> repair) {
+std::function<void(BadBoard&)> repairing(const std::function<void(Bytes&)>& repair) {
   return [repair](BadBoard& bad) {
     bad.bytes = [repair](BadBoard& board, std::span<const std::byte> bytes) {
       Bytes repaired(bytes.begin(), bytes.end());
@@ -411,7 +411,7 @@ void make_crcs_right(Bytes& bytes, std::size_t at, std::size_t n) {
 
 /// Drops what follows a header that `swallows` says yes to, as if it belonged to that frame.
 std::function<void(BadBoard&)> swallowing(
-    std::function<bool(std::uint32_t length, bool header_crc_right)> swallows) {
+    const std::function<bool(std::uint32_t length, bool header_crc_right)>& swallows) {
   return repairing([swallows](Bytes& bytes) {
     for (std::size_t at = 0; at + wire::kHeaderBytes <= bytes.size(); ++at) {
       const auto head = std::span<const std::byte>(bytes).subspan(at, wire::kHeaderBytes);
