@@ -6,6 +6,7 @@
 
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -16,11 +17,19 @@
 #include "app/mock.h"
 #include "driver/recording.h"
 #include "driver/recording_transport.h"
+#include "driver/recovering_board.h"
 #include "driver/replay_transport.h"
 #include "driver/test_board.h"
+#include "driver/usb_transport.h"
 
 namespace pcmlab::app {
 namespace {
+
+UsbFilter usb_filter(const Plan& plan) {
+  const ParameterValues& board = plan.section("board");
+  return {static_cast<std::uint16_t>(board.integer("usb_vendor")),
+          static_cast<std::uint16_t>(board.integer("usb_product")), board.text("serial")};
+}
 
 Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
   const ParameterValues& board = plan.section("board");
@@ -38,6 +47,10 @@ Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
                 fmt::format("[board] has recording = \"{}\", but kind = \"{}\"", recording,
                             board.text("kind")),
                 "to replay it set kind = \"replay\"; to make a recording use the key record");
+  }
+  if (board.text("kind") == "usb") {
+    PCM_ASSIGN(std::unique_ptr<Transport> usb, UsbTransport::open(usb_filter(plan)));
+    return usb;
   }
   return mock_transport(plan.section("mock"), plan.section("faults"));
 }
@@ -72,11 +85,24 @@ std::string recorded_board(const std::string& file) {
 /// Without whether and where it is recorded.
 std::string describe_source(const Plan& plan) {
   const ParameterValues& board = plan.section("board");
+  if (board.text("kind") == "usb") {
+    const UsbFilter filter = usb_filter(plan);
+    return fmt::format("board {}on the USB, {:04x}:{:04x}",
+                       filter.serial.empty() ? "" : filter.serial + " ", filter.vendor,
+                       filter.product);
+  }
   if (board.text("kind") != "replay") {
     return describe_mock(plan.section("mock"), plan.section("faults"));
   }
   const std::string recorded = recorded_board(board.text("recording"));
   return "replay of " + board.text("recording") + (recorded.empty() ? "" : ": " + recorded);
+}
+
+/// A recording does not come back when one waits for it.
+std::chrono::milliseconds wait_for_board(const Plan& plan) {
+  const ParameterValues& board = plan.section("board");
+  if (board.text("kind") == "replay") return {};
+  return std::chrono::milliseconds(std::llround(1000 * board.real("wait_for_board_s")));
 }
 
 }  // namespace
@@ -96,10 +122,16 @@ Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purp
   return transport;
 }
 
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose) {
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
+                                          std::function<void(const BoardEvent&)> tell,
+                                          std::stop_token stop) {
   PCM_ASSIGN(std::unique_ptr<Transport> transport, open_transport(plan, purpose));
-  PCM_ASSIGN(std::unique_ptr<Board> board, TestBoard::open(std::move(transport)));
-  return board;
+  PCM_ASSIGN(std::unique_ptr<TestBoard> board, TestBoard::open(std::move(transport)));
+  RecoverySettings recovery;
+  recovery.wait_for_board = wait_for_board(plan);
+  recovery.tell = std::move(tell);
+  recovery.stop = std::move(stop);
+  return std::make_unique<RecoveringBoard>(std::move(board), std::move(recovery));
 }
 
 std::string describe_board(const Plan& plan) {

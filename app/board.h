@@ -5,10 +5,13 @@
 /// Functions without state; who opens a board owns it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "driver/board.h"
+#include "driver/recovering_board.h"
 #include "driver/transport.h"
 #include "experiments/engine/plan.h"
 #include "protocol/error.h"
@@ -22,12 +25,18 @@ enum class Purpose {
 
 /// The way to the board, on which nothing was said yet.
 /// \param plan  with the sections [board], [mock] and [faults]
-/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording() and
-/// RecordingWriter::create().
+/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), UsbTransport::open(),
+/// load_recording() and RecordingWriter::create().
 Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose);
 
-/// A Board over open_transport(). Errors: also those of TestBoard::open().
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose);
+/// A board over open_transport() that goes on after interruptions and waits for a cable to be put
+/// in again.
+/// \param tell  gets what happens to the board without becoming an error; may be empty
+/// \param stop  ends the waiting for a board
+/// Errors: also those of TestBoard::open().
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
+                                          std::function<void(const BoardEvent&)> tell = {},
+                                          std::stop_token stop = {});
 
 /// For provenance and lists. Of a replay also what had been recorded, where the file tells.
 std::string describe_board(const Plan& plan);

@@ -36,6 +36,7 @@ void add_runs(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);
 void add_devices(CLI::App& app, Session& session);
 void add_selftest(CLI::App& app, Session& session);
+void add_doctor(CLI::App& app, Session& session);
 void add_plot(CLI::App& app, Session& session);
 
 // ---- shared by several commands ----------------------------------------------------------------

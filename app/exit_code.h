@@ -15,7 +15,7 @@ enum ExitCode : int {
   kBoard = 4,
   kStore = 5,  ///< database, disk, output files
   kStopped = 6,
-  kCheckFailed = 7,  ///< selftest found something
+  kCheckFailed = 7,  ///< selftest or doctor found something
 };
 
 constexpr ExitCode exit_code(ErrorCode code) {
@@ -30,6 +30,7 @@ constexpr ExitCode exit_code(ErrorCode code) {
     case ErrorCode::Disconnected:
     case ErrorCode::BadFrame:
     case ErrorCode::Refused:
+    case ErrorCode::DuplicateBatch:
     case ErrorCode::LimitExceeded:
     case ErrorCode::Unsupported:
     case ErrorCode::Incompatible:

@@ -12,7 +12,6 @@
 #include "app/faults.h"
 #include "driver/loopback_transport.h"
 #include "driver/test_board.h"
-#include "mock_device/faulty_board.h"
 
 namespace pcmlab::app {
 namespace {
@@ -75,17 +74,24 @@ ParameterTable mock_section() {
   return table;
 }
 
-Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
-                                                  const ParameterValues& faults) {
+Result<std::unique_ptr<mock::FaultyBoard>> mock_board(const ParameterValues& mock,
+                                                      const ParameterValues& faults,
+                                                      bool virtual_time) {
   PCM_ASSIGN(const mock::ChipModel model, chip_of(mock));
   PCM_ASSIGN(mock::TemperatureProfile temperature, temperature_of(mock));
   PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, model.shape));
   mock::MockBoardSettings settings;
   settings.serial = mock.text("serial");
+  if (!virtual_time) settings.capabilities &= ~wire::kVirtualTime;
   mock::PcmChip chip(model, model.shape, static_cast<std::uint64_t>(mock.integer("seed")),
                      static_cast<unsigned>(mock.integer("threads")));
   chip.set_temperature(std::move(temperature));
-  auto board = std::make_shared<mock::FaultyBoard>(std::move(chip), settings, plan);
+  return std::make_unique<mock::FaultyBoard>(std::move(chip), settings, plan);
+}
+
+Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
+                                                  const ParameterValues& faults) {
+  PCM_ASSIGN(std::shared_ptr<mock::FaultyBoard> board, mock_board(mock, faults, true));
   auto cable = std::make_shared<LoopbackCable>();
   LoopbackEnd far_end;
   far_end.take = [board](std::span<const std::byte> bytes) { board->receive(bytes); };
@@ -108,9 +114,10 @@ Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,
   return opened;
 }
 
-std::string describe_mock(const ParameterValues& mock, const ParameterValues& faults) {
+std::string describe_mock(const ParameterValues& mock, const ParameterValues& faults,
+                          std::string_view line) {
   const std::string planned = describe_faults(faults);
-  return fmt::format("mock board {} over loopback, chip {} with seed {}{}{}", mock.text("serial"),
+  return fmt::format("mock board {} over {}, chip {} with seed {}{}{}", mock.text("serial"), line,
                      mock.text("chip"), mock.integer("seed"), planned.empty() ? "" : "; ", planned);
 }
 

@@ -49,16 +49,29 @@ struct ReadChunk {
 struct PulseChunk {
   std::size_t begin = 0;
   std::size_t count = 0;
+  /// So many of these, the last ones, may have had their pulses or not: the board has lost its
+  /// memory of them. Read them before anything else. first and last are then the last time known.
+  std::size_t unknown = 0;
   std::uint64_t batch = 0;
   std::uint32_t pulses_executed = 0;
   BoardTime first{};
   BoardTime last{};
 };
 
+/// The number under which the rest of a batch is sent when its first part is done. Numbers of
+/// batches themselves are below 2^56.
+constexpr std::uint64_t continued_batch(std::uint64_t batch, std::uint8_t times) {
+  return batch | std::uint64_t{times} << 56U;
+}
+/// The number of the batch that this is a part of.
+constexpr std::uint64_t original_batch(std::uint64_t batch) {
+  return batch & ((std::uint64_t{1} << 56U) - 1);
+}
+
 using ReadSink = std::function<Result<void>(const ReadChunk&)>;
 using PulseSink = std::function<Result<void>(const PulseChunk&)>;
 
-/// One test board with one chip on it. Implemented by TestBoard, over any Transport.
+/// One test board with one chip on it.
 ///
 /// Calls block until the board has answered or the deadline has passed, and come from one thread at
 /// a time. Long reads and pulse batches are cut into requests of chunk_devices() devices, several
@@ -66,6 +79,7 @@ using PulseSink = std::function<Result<void>(const PulseChunk&)>;
 /// An error from the sink ends the call with that error; requests already sent are awaited first,
 /// and what they did is not reported. A sink does not call the board.
 /// After ErrorCode::Disconnected every call fails the same way until reopen().
+/// Implemented by TestBoard, and by RecoveringBoard, which does what an interruption asks for.
 class Board {
  public:
   virtual ~Board() = default;
@@ -113,8 +127,9 @@ class Board {
   /// Drops queued work; the board stops after the device at work.
   virtual Result<void> abort() = 0;
 
-  /// Lets the board's virtual time pass. Errors: Unsupported on a board with real time.
-  virtual Result<BoardTime> advance_time(Duration by) = 0;
+  /// Lets the board's virtual time pass, if it is not later already. \return what it is now.
+  /// Errors: Unsupported on a board with real time.
+  virtual Result<BoardTime> advance_time_to(BoardTime until) = 0;
 
   /// Connects again after Disconnected. Errors: Timeout, Disconnected, Incompatible.
   virtual Result<void> reopen() = 0;

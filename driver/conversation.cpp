@@ -9,6 +9,8 @@ namespace {
 
 using wire::Refusal;
 
+constexpr unsigned kMostQueueFull = 3;
+
 bool is_older(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
 
 struct Consequence {
@@ -39,7 +41,7 @@ Consequence consequence_of(Refusal reason) {
     case Refusal::Aborted:
       return {ErrorCode::Stopped, "It was not done; ask for it again when work goes on."};
     case Refusal::DuplicateBatch:
-      return {ErrorCode::Refused,
+      return {ErrorCode::DuplicateBatch,
               "Ask status() how far that batch came; never use its number again."};
     case Refusal::OverTemperature:
       return {ErrorCode::LimitExceeded,
@@ -108,6 +110,7 @@ Result<void> Conversation::advance(const Work& work, Outcome& outcome) {
   while (sent_ < work.requests && sent_ - taken_ < window_) {
     slot(sent_).attempts = 0;
     slot(sent_).waiting = false;
+    slot(sent_).times_refused = 0;
     PCM_TRY(send(work, sent_++));
   }
   PCM_TRY(receive_one(work));
@@ -137,6 +140,8 @@ Result<void> Conversation::receive_one(const Work& work) {
     if (frame.error().code != ErrorCode::Timeout) {
       return tl::unexpected(noted(frame.error().during(work.describe(taken_))));
     }
+    // What began like a frame and never ended must not swallow the next one.
+    reader_.reset();
     // The first in order stands for all: if its repetition is answered, that shows what became of
     // the others; if not, the board is silent.
     return give_up_on(work, taken_, frame.error().message);
@@ -151,6 +156,16 @@ Result<void> Conversation::receive_one(const Work& work) {
   }
   Result<wire::Reply> reply = decode_reply(*frame);
   if (!reply) return tl::unexpected(reply.error().during(work.describe(answered)));
+  if (const auto* refusal = std::get_if<wire::RefusalReply>(&*reply);
+      refusal != nullptr && refusal->reason == Refusal::QueueFull &&
+      slot(answered).times_refused < kMostQueueFull) {
+    // Not executed, whatever it was. The board counts otherwise than we do: a request that was
+    // repeated may have been there all the time.
+    ++slot(answered).times_refused;
+    ++counters_.repeated_requests;
+    --slot(answered).attempts;
+    return send(work, answered);
+  }
   slot(answered).reply = std::move(*reply);
   slot(answered).waiting = false;
   last_progress_ = Transport::Clock::now();
@@ -237,7 +252,7 @@ Error Conversation::noted(Error error) {
 
 void Conversation::close(const Error& reason) {
   closed_ = Error{ErrorCode::Disconnected, reason.message,
-                  "Check the board's power and cable, then reopen() the board."};
+                  "Check the board's power and cable; then connect it again."};
 }
 
 std::size_t Conversation::find_waiting(std::uint32_t sequence) {

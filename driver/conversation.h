@@ -95,6 +95,7 @@ class Conversation {
   struct Slot {
     bool waiting = false;
     unsigned attempts = 0;
+    unsigned times_refused = 0;  ///< for lack of room in the board's queue
     std::uint32_t sequence = 0;
     wire::Reply reply;
   };

@@ -30,8 +30,7 @@ Result<void> LoopbackTransport::check_cable() {
     if (far_end_.disconnected) far_end_.disconnected();
   }
   if (!gone_) return {};
-  return fail(ErrorCode::Disconnected, name_ + ": the cable was pulled",
-              "Plug it in and reopen().");
+  return fail(ErrorCode::Disconnected, name_ + ": the cable was pulled", "Plug it in.");
 }
 
 void LoopbackTransport::hand_over() {

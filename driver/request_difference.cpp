@@ -176,7 +176,7 @@ struct Compare {
     out.compare(a.limits, r.limits);
   }
   void operator()(const wire::AdvanceTimeRequest& a, const wire::AdvanceTimeRequest& r) const {
-    out.compare("time", a.by, r.by);
+    out.compare("time", a.until, r.until);
   }
   void operator()(const wire::ReadReferencesRequest& a,
                   const wire::ReadReferencesRequest& r) const {

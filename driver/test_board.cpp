@@ -445,6 +445,7 @@ Result<void> TestBoard::initialise(std::uint64_t first_batch, std::span<const Pu
 
 Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& sink) {
   const std::span<const DeviceAddress> addresses = pulses.addresses;
+  batches_sent_ = 0;
   PCM_TRY(count_pulses(pulses.name, addresses, pulses.amplitudes_10nA, pulses.pulses_each));
 
   Conversation::Work work;
@@ -468,7 +469,7 @@ Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& si
       return fail(ErrorCode::BadFrame, work.describe(k) + ": the board acknowledged something else",
                   "Check the firmware; status() tells what was executed.");
     }
-    PCM_TRY(sink(PulseChunk{range.begin, done->devices_done, done->batch, done->pulses_executed,
+    PCM_TRY(sink(PulseChunk{range.begin, done->devices_done, 0, done->batch, done->pulses_executed,
                             done->first, done->last}));
     if (done->devices_done < range.count) {
       return fail(ErrorCode::Stopped,
@@ -479,6 +480,7 @@ Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& si
   };
 
   Conversation::Outcome outcome = conversation_.run(work);
+  batches_sent_ = outcome.sent;
   if (!outcome.error) return {};
   Error error = std::move(*outcome.error);
   const std::size_t never_sent = std::min(outcome.sent * chunk_devices_, addresses.size());
@@ -567,13 +569,13 @@ Result<void> TestBoard::abort() {
   return {};
 }
 
-Result<BoardTime> TestBoard::advance_time(Duration by) {
-  const std::string doing = "advancing the time of " + information_.serial + " by " + text(by);
+Result<BoardTime> TestBoard::advance_time_to(BoardTime until) {
+  const std::string doing = "advancing the time of " + information_.serial + " to " + text(until);
   if ((information_.capabilities & wire::kVirtualTime) == 0) {
     return fail(ErrorCode::Unsupported, doing + ": this board's time is real", "Wait instead.");
   }
   PCM_ASSIGN(const auto reply,
-             conversation_.ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{by}, doing));
+             conversation_.ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{until}, doing));
   return reply.now;
 }
 

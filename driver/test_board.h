@@ -60,6 +60,10 @@ class TestBoard final : public Board {
   Result<void> initialise(std::uint64_t first_batch, std::span<const Pulse> sequence,
                           std::span<const DeviceAddress> addresses, const PulseSink& sink) override;
 
+  /// Batches of the last program() or initialise() that the board may have seen, whatever became of
+  /// them; counted from the call's first.
+  std::size_t batches_sent() const { return batches_sent_; }
+
   Result<BoardStatus> status() override;
   Result<Temperature> temperature() override;
 
@@ -72,7 +76,7 @@ class TestBoard final : public Board {
   Result<Limits> set_limits(const Limits& limits) override;
 
   Result<void> abort() override;
-  Result<BoardTime> advance_time(Duration by) override;
+  Result<BoardTime> advance_time_to(BoardTime until) override;
 
   /// The board must have the same serial number, array and protocol; chunk_devices() stays.
   /// information().boot_epoch tells whether it lost its memory meanwhile. Limits that were set are
@@ -111,6 +115,7 @@ class TestBoard final : public Board {
   BoardInformation information_;
   std::optional<Limits> wanted_limits_;
   std::size_t chunk_devices_ = 1;
+  std::size_t batches_sent_ = 0;
   wire::Request request_;                   // of the bulk calls, for its buffers
   std::vector<std::uint32_t> pulses_sent_;  // by linear address, while a pulse limit is in force
 };

@@ -74,6 +74,7 @@ class BoardThread {
       Clock::time_point arrives;
       std::vector<std::byte> bytes;
       std::size_t taken = 0;
+      bool announced = false;
     };
     std::deque<Piece> pieces;
     std::size_t bytes = 0;
@@ -84,9 +85,11 @@ class BoardThread {
   void run(const std::stop_token& stop);
   /// Hands arrived bytes to the board. \return whether there were any.
   bool deliver(Clock::time_point now);
+  /// Lets out what a finished request has said, and begins the next. \return whether either.
   bool work(Clock::time_point now);
   Clock::time_point wall_time_of(BoardTime board_time) const;
-  void synchronise(Clock::time_point now);
+  /// The board's clock catches up with the wall's, at a moment at which it is idle.
+  void synchronise(Clock::time_point wall);
 
   const BoardPace pace_;
   const std::function<void()> changed_;
@@ -97,7 +100,7 @@ class BoardThread {
   Line to_board_;
   Line to_host_;
   bool unplugged_ = false;
-  std::uint64_t connection_ = 0;  // counts connection_lost()
+  bool unplug_to_announce_ = false;
 
   std::mutex board_mutex_;
   std::unique_ptr<FaultyBoard> board_;

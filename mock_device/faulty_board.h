@@ -46,6 +46,8 @@ class FaultyBoard {
 
   const FaultPlan& plan() const { return plan_; }
   FaultCounters counters() const;
+  /// Since the board was made, refused ones included.
+  std::uint64_t executed_requests() const { return executed_; }
 
   /// The board itself, past all faults of the line.
   MockBoard& board() { return board_; }

@@ -14,6 +14,8 @@ using wire::Refusal;
 using wire::RefusalReply;
 
 constexpr std::uint8_t kAdcBits = 8;
+/// How far the clock can be advanced: work needs time afterwards, and BoardTime ends.
+constexpr BoardTime kLatest = BoardTime::max() - std::chrono::hours(24 * 365 * 50);
 
 RefusalReply refused(Refusal reason, std::string detail) { return {reason, std::move(detail)}; }
 
@@ -60,24 +62,41 @@ void MockBoard::arrive(wire::Frame frame) {
   }
   Queued queued{std::move(frame), std::nullopt, 0};
   if (is_well_formed_abort(queued.frame)) {
-    for (Queued& earlier : queue_) {
-      if (earlier.refusal || is_well_formed_abort(earlier.frame)) continue;
-      earlier.refusal = refused(Refusal::Aborted, "the host has sent Abort");
+    // What is before an earlier Abort was refused by that one.
+    for (auto earlier = queue_.rbegin(); earlier != queue_.rend() && !is_abort(*earlier);
+         ++earlier) {
+      if (earlier->refusal) continue;
+      refuse(*earlier, Refusal::Aborted, "the host has sent Abort");
       ++queued.requests_dropped;
     }
   } else if (to_string(static_cast<wire::MessageType>(queued.frame.type)).empty()) {
-    queued.refusal = refused(Refusal::UnknownRequest,
-                             "no request has type " + std::to_string(queued.frame.type));
-  } else {
-    const auto unanswered = std::count_if(queue_.begin(), queue_.end(), [](const Queued& earlier) {
-      return !is_well_formed_abort(earlier.frame);
-    });
-    if (unanswered >= limits_.max_requests_in_flight) {
-      queued.refusal =
-          refused(Refusal::QueueFull, std::to_string(unanswered) + " requests are in flight");
-    }
+    refuse(queued, Refusal::UnknownRequest,
+           "no request has type " + std::to_string(queued.frame.type));
+  } else if (is_full()) {
+    refuse(
+        queued, Refusal::QueueFull,
+        "more than " + std::to_string(limits_.max_requests_in_flight) + " requests are in flight");
   }
   queue_.push_back(std::move(queued));
+}
+
+bool MockBoard::is_abort(const Queued& queued) {
+  return !queued.refusal && is_well_formed_abort(queued.frame);
+}
+
+bool MockBoard::is_full() const {
+  std::size_t unanswered = 0;
+  for (auto queued = queue_.begin();
+       queued != queue_.end() && unanswered < limits_.max_requests_in_flight; ++queued) {
+    unanswered += is_abort(*queued) ? 0 : 1;
+  }
+  return unanswered >= limits_.max_requests_in_flight;
+}
+
+void MockBoard::refuse(Queued& queued, Refusal reason, std::string detail) {
+  queued.refusal = refused(reason, std::move(detail));
+  // A host that sends and sends does not fill the memory with what will not be looked at.
+  queued.frame.payload = {};
 }
 
 bool MockBoard::work(double share) {
@@ -321,25 +340,28 @@ wire::Reply MockBoard::answer(const wire::InitialiseRequest& request) {
 }
 
 template <class PulseReply>
-PulseReply MockBoard::finish_pulses(const wire::BatchRecord& batch, Duration pulse_time) {
-  record(batch);
+PulseReply MockBoard::finish_pulses(wire::BatchRecord batch, Duration pulse_time) {
+  const BoardTime start = chip_time();
+  batch.first = now_;
+  spend(pulse_time);
+  batch.last = now_;
+  record(batch, start);
   PulseReply reply;
   reply.batch = batch.batch;
   reply.devices_done = batch.devices_done;
   reply.pulses_executed = batch.pulses_executed;
-  reply.first = now_;
-  spend(pulse_time);
-  reply.last = now_;
+  reply.first = batch.first;
+  reply.last = batch.last;
   return reply;
 }
 
-void MockBoard::record(const wire::BatchRecord& batch) {
+void MockBoard::record(const wire::BatchRecord& batch, BoardTime start) {
   if (recent_batches_.size() == wire::kMaxRecentBatches) recent_batches_.pop_front();
   recent_batches_.push_back(batch);
   pulses_executed_ += batch.pulses_executed;
   if (settings_.ledger_batches == 0) return;
   if (ledger_.size() == settings_.ledger_batches) ledger_.pop_front();
-  ledger_.push_back({boot_epoch_, chip_time(), batch});
+  ledger_.push_back({boot_epoch_, start, batch});
 }
 
 wire::Reply MockBoard::answer(const wire::StatusRequest& /*request*/) {
@@ -378,10 +400,10 @@ wire::Reply MockBoard::answer(const wire::AdvanceTimeRequest& request) {
   if ((settings_.capabilities & wire::kVirtualTime) == 0) {
     return refused(Refusal::Unsupported, "time on this board is real");
   }
-  if (request.by > BoardTime::max() - chip_time()) {
+  if (request.until > kLatest - chip_time_at_boot_) {
     return refused(Refusal::LimitExceeded, "the clock ends before that");
   }
-  now_ += request.by;
+  now_ = std::max(now_, request.until);
   return wire::AdvanceTimeReply{now_};
 }
 

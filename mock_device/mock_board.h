@@ -72,6 +72,9 @@ class MockBoard {
   /// boot epoch is another one, the devices drift on.
   void reboot(Duration off = {});
 
+  /// Lets time pass in which the board has nothing to do.
+  void rest(Duration duration) { now_ += duration; }
+
   /// The chip's temperature from now on, by chip_time().
   void set_temperature(TemperatureProfile profile) { chip_.set_temperature(std::move(profile)); }
 
@@ -102,6 +105,11 @@ class MockBoard {
   };
 
   void arrive(wire::Frame frame);
+  /// A well-formed Abort that will be answered as such.
+  static bool is_abort(const Queued& queued);
+  /// Whether as many requests wait as may be in flight.
+  bool is_full() const;
+  static void refuse(Queued& queued, wire::Refusal reason, std::string detail);
   wire::Reply execute(const Queued& queued);
   /// How many of a batch's devices are reached before the work stops.
   std::size_t reached(std::size_t devices) const;
@@ -133,9 +141,10 @@ class MockBoard {
 
   /// Lets the chip be busy for so long, or longer on a slow board.
   void spend(Duration duration);
-  void record(const wire::BatchRecord& batch);
+  /// \param start  as the chip counts time
+  void record(const wire::BatchRecord& batch, BoardTime start);
   template <class PulseReply>
-  PulseReply finish_pulses(const wire::BatchRecord& batch, Duration pulse_time);
+  PulseReply finish_pulses(wire::BatchRecord batch, Duration pulse_time);
 
   PcmChip chip_;
   MockBoardSettings settings_;

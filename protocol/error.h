@@ -13,13 +13,14 @@ namespace pcmlab {
 
 enum class ErrorCode {
   // Board and wire
-  Timeout,        ///< no answer before the deadline
-  Disconnected,   ///< the board is gone; nothing works until reopen()
-  BadFrame,       ///< bytes that are not the protocol
-  Refused,        ///< the board or the driver said no: address, state, unknown request
-  LimitExceeded,  ///< beyond amplitude, width, pulse count or temperature limits
-  Unsupported,    ///< a capability that is not there
-  Incompatible,   ///< another board, firmware or protocol version than expected
+  Timeout,         ///< no answer before the deadline
+  Disconnected,    ///< the board is gone; nothing works until reopen()
+  BadFrame,        ///< bytes that are not the protocol
+  Refused,         ///< the board or the driver said no: address, state, unknown request
+  DuplicateBatch,  ///< a batch of pulses whose number the board has seen
+  LimitExceeded,   ///< beyond amplitude, width, pulse count or temperature limits
+  Unsupported,     ///< a capability that is not there
+  Incompatible,    ///< another board, firmware or protocol version than expected
   // Files and input
   NotFound,
   BadPlan,
@@ -47,6 +48,8 @@ constexpr std::string_view to_string(ErrorCode code) {
       return "bad frame";
     case ErrorCode::Refused:
       return "refused";
+    case ErrorCode::DuplicateBatch:
+      return "duplicate batch";
     case ErrorCode::LimitExceeded:
       return "limit exceeded";
     case ErrorCode::Unsupported:

@@ -27,6 +27,10 @@ class FrameReader {
   /// Drops what is buffered, for a new connection. The counters go on.
   void reset();
 
+  /// Bytes that wait for the rest of a frame. When next() has nothing to give they are less than
+  /// the largest frame.
+  std::size_t buffered_bytes() const { return buffer_.size() - begin_; }
+
   std::uint64_t skipped_bytes() const { return skipped_bytes_; }
   /// Places that began like a frame and were none.
   std::uint64_t bad_frames() const { return bad_frames_; }

@@ -251,7 +251,7 @@ InitialiseRequest read_initialise_request(ByteReader& in) {
 
 void write(ByteWriter& out, const SetLimitsRequest& request) { write(out, request.limits); }
 
-void write(ByteWriter& out, const AdvanceTimeRequest& request) { write_long(out, request.by); }
+void write(ByteWriter& out, const AdvanceTimeRequest& request) { write_long(out, request.until); }
 
 void write(ByteWriter& out, const ReadReferencesRequest& request) {
   out.u8(request.samples);
@@ -353,6 +353,8 @@ void write(ByteWriter& out, const StatusReply& reply) {
     out.u32(record.devices_total);
     out.u32(record.devices_done);
     out.u32(record.pulses_executed);
+    write_long(out, record.first);
+    write_long(out, record.last);
   }
 }
 StatusReply read_status_reply(ByteReader& in) {
@@ -370,6 +372,9 @@ StatusReply read_status_reply(ByteReader& in) {
     record.devices_total = in.u32();
     record.devices_done = in.u32();
     record.pulses_executed = in.u32();
+    record.first = read_long(in);
+    record.last = read_long(in);
+    in.require(record.first <= record.last, "a batch ends before it starts");
     in.require(record.devices_done <= record.devices_total, "more devices are done than there are");
     reply.recent_batches.push_back(record);
   }

@@ -46,10 +46,9 @@ enum Capability : std::uint32_t {
 };
 
 /// Whether the host may send a request again when it does not know what became of the first one.
-/// Pulses and time are not repeatable: ask Status first.
+/// Pulses are not repeatable: ask Status first.
 constexpr bool may_be_repeated(MessageType type) {
-  return type != MessageType::Program && type != MessageType::Initialise &&
-         type != MessageType::AdvanceTime;
+  return type != MessageType::Program && type != MessageType::Initialise;
 }
 
 // Which devices a request is about: an explicit list, or a rectangle walked word line by word line.
@@ -139,7 +138,7 @@ struct AbortRequest {
   bool operator==(const AbortRequest&) const = default;
 };
 struct AdvanceTimeRequest {
-  Duration by{};
+  BoardTime until{};  ///< no effect when it is later already
   bool operator==(const AdvanceTimeRequest&) const = default;
 };
 struct ReadReferencesRequest {
@@ -197,6 +196,8 @@ struct BatchRecord {
   std::uint32_t devices_total = 0;
   std::uint32_t devices_done = 0;
   std::uint32_t pulses_executed = 0;
+  BoardTime first{};  ///< as in PulseReply, up to the devices done
+  BoardTime last{};
   bool operator==(const BatchRecord&) const = default;
 };
 struct StatusReply {

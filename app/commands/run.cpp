@@ -22,6 +22,30 @@ struct RunOptions {
   std::vector<std::string> assignments;
 };
 
+/// What happens to the board during a run, on the console and in the database.
+class RunJournal : public ConsoleObserver {
+ public:
+  RunJournal(bool quiet, db::RunStore& store) : ConsoleObserver(quiet), store_(store) {}
+
+  void run_started(db::RowId run, const std::string& name) override {
+    run_ = run;
+    ConsoleObserver::run_started(run, name);
+  }
+
+  void board_event(const BoardEvent& event) {
+    message("board: " + event.text);
+    if (run_ == 0) return;
+    const bool good =
+        event.kind == BoardEvent::Kind::Reconnected || event.kind == BoardEvent::Kind::BatchSettled;
+    const Result<void> added = store_.add_event(run_, good ? "info" : "fault", event.text);
+    if (!added) message("not in the database: " + added.error().message);
+  }
+
+ private:
+  db::RunStore& store_;
+  db::RowId run_ = 0;
+};
+
 Result<void> make_folder(const std::filesystem::path& folder, const std::string& what) {
   std::error_code error;
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
@@ -34,9 +58,13 @@ Result<void> make_folder(const std::filesystem::path& folder, const std::string&
 
 Result<void> run(const Session& session, const RunOptions& options) {
   const StopOnSignal signals;
+  RunJournal* journal = nullptr;
+  const auto tell = [&journal](const BoardEvent& event) {
+    if (journal != nullptr) journal->board_event(event);
+  };
   // Everything that can be wrong with the plan is found before the database or the board changes.
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema(), options.assignments));
-  PCM_ASSIGN(auto board, open_board(plan, Purpose::Check));
+  PCM_ASSIGN(auto board, open_board(plan, Purpose::Check, tell, signals.token()));
   PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
   PCM_TRY(predict(plan, inputs, board->information()));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
@@ -46,14 +74,16 @@ Result<void> run(const Session& session, const RunOptions& options) {
   // name.
   if (!plan.section("board").text("record").empty()) {
     board.reset();
-    PCM_ASSIGN(board, open_board(plan, Purpose::Run));
+    PCM_ASSIGN(board, open_board(plan, Purpose::Run, tell, signals.token()));
   }
 
   RunResult result;
   {
-    ConsoleObserver observer(session.quiet);
+    RunJournal observer(session.quiet, store);
+    journal = &observer;
     const Provenance provenance{kVersion, kGitRevision, describe_board(plan)};
     result = run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
+    journal = nullptr;
   }
   if (result.run == 0) return result.outcome;
   // Also after a stop or a failure: what was measured is shown as far as it came.

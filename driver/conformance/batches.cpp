@@ -35,9 +35,14 @@ Result<wire::PulseReply> expect(Bench& bench, const Request& request, std::size_
                   text(reply.devices_done, " devices, ", reply.pulses_executed, " pulses"));
   }
   PCM_ASSIGN(const auto after, bench.status());
-  const wire::BatchRecord expected{request.batch, static_cast<std::uint32_t>(devices),
-                                   static_cast<std::uint32_t>(devices),
-                                   static_cast<std::uint32_t>(pulses)};
+  // Its times have a check of their own.
+  wire::BatchRecord expected{request.batch, static_cast<std::uint32_t>(devices),
+                             static_cast<std::uint32_t>(devices),
+                             static_cast<std::uint32_t>(pulses)};
+  if (!after.recent_batches.empty()) {
+    expected.first = after.recent_batches.back().first;
+    expected.last = after.recent_batches.back().last;
+  }
   if (after.recent_batches.empty() || after.recent_batches.back() != expected) {
     return failed(text(what, ": its record is the last: ", devices, " of ", devices, " devices, ",
                        pulses, " pulses"),
@@ -161,6 +166,69 @@ Result<std::string> any_number(Bench& bench) {
   return std::string();
 }
 
+Result<std::string> times(Bench& bench) {
+  const auto devices = bench.pulse_devices(4);
+  const wire::Pulse weak = bench.within_limits(1, Duration(200));
+  PCM_ASSIGN(const auto before, bench.status());
+  std::vector<wire::PulseReply> replies;
+  PCM_ASSIGN(replies.emplace_back(),
+             bench.get<wire::InitialiseReply>(wire::InitialiseRequest{
+                 bench.new_batch(), {weak, weak}, wire::DeviceList{devices}}));
+  PCM_ASSIGN(replies.emplace_back(),
+             bench.get<wire::ProgramReply>(
+                 program(bench, devices, std::vector<std::uint16_t>(devices.size(), kWeak_10nA))));
+  PCM_ASSIGN(replies.emplace_back(),
+             bench.get<wire::ProgramReply>(
+                 program(bench, devices, std::vector<std::uint16_t>(devices.size()))));
+  PCM_ASSIGN(const auto after, bench.status());
+  BoardTime earliest = before.now;
+  for (const wire::PulseReply& reply : replies) {
+    const auto record = std::find_if(
+        after.recent_batches.begin(), after.recent_batches.end(),
+        [&reply](const wire::BatchRecord& kept) { return kept.batch == reply.batch; });
+    if (record == after.recent_batches.end()) return failed("a record of each batch", "none");
+    if (record->first != reply.first || record->last != reply.last) {
+      return failed(text("the record of batch ", reply.batch, " with the times of its reply, ",
+                         reply.first.count(), " to ", reply.last.count(), " ns"),
+                    text(record->first.count(), " to ", record->last.count(), " ns"));
+    }
+    if (record->first < earliest || record->last < record->first || record->last > after.now) {
+      return failed(text("pulses of batch ", reply.batch, " after what was before, ",
+                         earliest.count(), " ns, and before the Status, ", after.now.count(),
+                         " ns"),
+                    text(record->first.count(), " to ", record->last.count(), " ns"));
+    }
+    earliest = record->last;
+  }
+  return text(replies.size(), " batches");
+}
+
+Result<std::string> continued(Bench& bench) {
+  const auto devices = bench.pulse_devices(1);
+  auto request = program(bench, devices, {0});
+  const std::uint64_t number = request.batch & ((std::uint64_t{1} << 56) - 1);
+  std::vector<std::uint64_t> numbers;
+  for (const std::uint64_t highest_byte : {0x00u, 0x01u, 0x02u, 0x7Fu, 0x80u, 0xFFu}) {
+    request.batch = number | highest_byte << 56;
+    PCM_ASSIGN(const auto reply, bench.get<wire::ProgramReply>(request));
+    if (reply.batch != request.batch) {
+      return failed(text("batch ", request.batch), text("batch ", reply.batch));
+    }
+    numbers.push_back(request.batch);
+  }
+  PCM_ASSIGN(const auto status, bench.status());
+  for (const std::uint64_t batch : numbers) {
+    const auto& records = status.recent_batches;
+    if (std::none_of(records.begin(), records.end(),
+                     [batch](const wire::BatchRecord& record) { return record.batch == batch; })) {
+      return failed(text("a record of batch ", batch), "there is none");
+    }
+    request.batch = batch;
+    PCM_TRY(bench.refused(request, Refusal::DuplicateBatch, "the number again"));
+  }
+  return text(numbers.size(), " batches of ", number);
+}
+
 Result<std::string> sixty_four(Bench& bench) {
   constexpr std::size_t kBatches = wire::kMaxRecentBatches + 6;
   const auto devices = bench.pulse_devices(3);
@@ -175,8 +243,12 @@ Result<std::string> sixty_four(Bench& bench) {
   }
   expected.erase(expected.begin(), expected.end() - wire::kMaxRecentBatches);
   PCM_ASSIGN(const auto status, bench.status());
-  if (status.recent_batches != expected) {
-    const auto& records = status.recent_batches;
+  const auto& records = status.recent_batches;
+  const auto same_batch = [](const wire::BatchRecord& a, const wire::BatchRecord& b) {
+    return a.batch == b.batch && a.devices_total == b.devices_total &&
+           a.devices_done == b.devices_done && a.pulses_executed == b.pulses_executed;
+  };
+  if (!std::equal(records.begin(), records.end(), expected.begin(), expected.end(), same_batch)) {
     return failed("the records of the last 64 batches, oldest first",
                   text(records.size(), " records",
                        records.empty() ? std::string()
@@ -319,6 +391,10 @@ void add_batches(Checks& checks) {
         same_frame},
        {{"batches.any_number", once, "numbers need not rise; refused ones are free", kNeeds},
         any_number},
+       {{"batches.times", once, "a record has the times of the reply", kNeeds, 3}, times},
+       {{"batches.continued", once, "numbers that differ in their highest byte are different",
+         kNeeds},
+        continued},
        {{"batches.sixty_four", once, "64 records are kept, oldest first", kNeeds}, sixty_four}});
 }
 

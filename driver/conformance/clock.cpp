@@ -102,12 +102,13 @@ Result<std::string> pulse_time(Bench& bench) {
 Result<std::string> advance(Bench& bench) {
   constexpr Duration kHour = std::chrono::hours(1);
   if (!bench.has(wire::kVirtualTime)) {
-    PCM_TRY(bench.refused(wire::AdvanceTimeRequest{Duration(1)}, Refusal::Unsupported,
+    PCM_TRY(bench.refused(wire::AdvanceTimeRequest{kHour}, Refusal::Unsupported,
                           "AdvanceTime on a board with real time"));
     return std::string("real time");
   }
   PCM_ASSIGN(const auto before, bench.status());
-  PCM_ASSIGN(const auto reply, bench.get<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{kHour}));
+  PCM_ASSIGN(const auto reply, bench.get<wire::AdvanceTimeReply>(
+                                   wire::AdvanceTimeRequest{before.now + kHour}));
   const Duration passed = reply.now - before.now;
   if (passed < kHour || passed > kHour + milliseconds(10)) {
     return failed("an hour passes", text(seconds(passed), " s"));
@@ -118,11 +119,33 @@ Result<std::string> advance(Bench& bench) {
   return text("an hour passed");
 }
 
-Result<std::string> advance_too_far(Bench& bench) {
-  if (!bench.has(wire::kVirtualTime)) return skipped("the board has real time");
+Result<std::string> advance_again(Bench& bench) {
+  if (!bench.has(wire::kVirtualTime)) return skipped("needs virtual time, the board has real time");
   PCM_ASSIGN(const auto before, bench.status());
-  PCM_TRY(bench.refused(wire::AdvanceTimeRequest{Duration::max()}, Refusal::LimitExceeded,
-                        "2^63 - 1 ns more than now"));
+  const Sent sent = bench.make(wire::AdvanceTimeRequest{before.now + std::chrono::minutes(1)});
+  PCM_ASSIGN(const wire::Reply first, bench.ask(sent));
+  PCM_ASSIGN(const auto once, bench.as<wire::AdvanceTimeReply>(first));
+  const auto stays = [&](const wire::AdvanceTimeReply& reply, const char* what) -> Result<void> {
+    if (reply.now >= once.now && reply.now - once.now <= milliseconds(10)) return {};
+    return failed(text(what, ": board time goes on from ", once.now.count(), " ns"),
+                  text(reply.now.count(), " ns"));
+  };
+  PCM_ASSIGN(const wire::Reply second, bench.ask(sent));
+  PCM_ASSIGN(const auto twice, bench.as<wire::AdvanceTimeReply>(second));
+  PCM_TRY(stays(twice, "the same frame, byte for byte"));
+  PCM_ASSIGN(const auto early,
+             bench.get<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{before.now}));
+  PCM_TRY(stays(early, "AdvanceTime to a minute ago"));
+  PCM_ASSIGN(const auto zero, bench.get<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{}));
+  PCM_TRY(stays(zero, "AdvanceTime to 0"));
+  return std::string();
+}
+
+Result<std::string> advance_too_far(Bench& bench) {
+  if (!bench.has(wire::kVirtualTime)) return skipped("needs virtual time, the board has real time");
+  PCM_ASSIGN(const auto before, bench.status());
+  PCM_TRY(bench.refused(wire::AdvanceTimeRequest{BoardTime::max()}, Refusal::LimitExceeded,
+                        "AdvanceTime to 2^63 - 1 ns"));
   PCM_ASSIGN(const auto after, bench.status());
   if (after.now < before.now || after.now - before.now > milliseconds(100)) {
     return failed("board time as it was", text((after.now - before.now).count(), " ns later"));
@@ -131,7 +154,7 @@ Result<std::string> advance_too_far(Bench& bench) {
 }
 
 Result<std::string> wall_clock(Bench& bench) {
-  if (bench.has(wire::kVirtualTime)) return skipped("the board has virtual time");
+  if (bench.has(wire::kVirtualTime)) return skipped("needs real time, the board has virtual time");
   constexpr auto kWait = milliseconds(500);
   const auto sent = Transport::Clock::now();
   PCM_ASSIGN(const auto before, bench.status());
@@ -309,7 +332,10 @@ void add_clock(Checks& checks) {
        {{"clock.advance", "0x0A AdvanceTime", "virtual time advances; real time is Unsupported",
          kInformation},
         advance},
-       {{"clock.advance_too_far", "0x0A AdvanceTime", "time beyond 2^63 ns is a LimitExceeded",
+       {{"clock.advance_again", "0x0A AdvanceTime", "a time that has passed changes nothing",
+         kInformation},
+        advance_again},
+       {{"clock.advance_too_far", "0x0A AdvanceTime", "the end of the clock is a LimitExceeded",
          kInformation},
         advance_too_far},
        {{"clock.wall", "Conventions", "real board time passes as the wall clock's", kInformation},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -146,6 +147,37 @@ Result<std::string> truncated(Bench& bench) {
   return std::string();
 }
 
+/// A right header whose payload never comes is believed: what comes next is taken for it, and
+/// found in it when the frame CRC has shown the mistake.
+Result<std::string> never_ends(Bench& bench) {
+  const wire::Limits& limits = bench.board().limits;
+  const auto header = [&bench](std::size_t promised) {
+    Bytes bytes = RawFrame{.type = kTemperature,
+                           .payload = {},
+                           .sequence = bench.next_sequence(),
+                           .length = static_cast<std::uint32_t>(promised)}
+                      .bytes();
+    bytes.resize(wire::kHeaderBytes);
+    return bytes;
+  };
+  // Requests in its place, as many as may be in flight.
+  std::vector<Sent> sent;
+  Bytes all;
+  for (unsigned i = 0; i < limits.max_requests_in_flight; ++i) {
+    sent.push_back(bench.make(wire::TemperatureRequest{}));
+    all = joined({all, sent.back().bytes});
+  }
+  PCM_TRY(bench.exchange(joined({header(all.size() - wire::kCrcBytes), all}), sent));
+  // As long as a request can be, in zeros; the last byte comes with the request behind it.
+  const std::size_t longest = std::min<std::size_t>(
+      16 + std::size_t{6} * limits.max_devices_per_request, wire::kMaxPayloadBytes);
+  const Bytes zeros(longest + wire::kCrcBytes - 1);
+  const Sent last = bench.make(wire::TemperatureRequest{});
+  const std::array<Bytes, 2> pieces{joined({header(longest), zeros}), last.bytes};
+  PCM_TRY(bench.exchange(pieces, std::span(&last, 1)));
+  return text("up to ", longest, " bytes");
+}
+
 Result<std::string> replies(Bench& bench) {
   for (const int type : {0x81, 0x82, 0x86, 0x87, 0x89, 0x8C, 0x80, 0xFF}) {
     RawFrame frame{.type = static_cast<std::uint8_t>(type), .sequence = bench.next_sequence()};
@@ -177,6 +209,9 @@ void add_frames(Checks& checks) {
         promised},
        {{"frames.inside", receiving, "a good frame inside a damaged one is found"}, inside},
        {{"frames.truncated", receiving, "the frame after a cut one is found"}, truncated},
+       {{"frames.never_ends", receiving, "frames in place of a promised payload are found",
+         kInformation},
+        never_ends},
        {{"frames.replies", receiving, "frames with bit 7 of the type set get no answer"},
         replies}});
 }

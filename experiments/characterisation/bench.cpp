@@ -54,9 +54,14 @@ Result<BoardTime> CharacterisationBench::pulse(std::span<const DeviceAddress> ad
   const std::uint64_t first_batch = next_batch_;
   next_batch_ += addresses.size() / board_->chunk_devices() + 1;
   PCM_TRY(board_->initialise(first_batch, sequence, addresses,
-                             [&last](const PulseChunk& chunk) -> Result<void> {
+                             [&](const PulseChunk& chunk) -> Result<void> {
                                last = chunk.last;
-                               return {};
+                               if (chunk.unknown == 0) return {};
+                               return fail(ErrorCode::Disconnected,
+                                           fmt::format("the board booted during batch {}: nobody "
+                                                       "can tell which devices got their pulses",
+                                                       chunk.batch),
+                                           "start the measurement again");
                              }));
   return last;
 }

@@ -29,8 +29,7 @@ Result<BoardTime> VirtualClock::now() { return board_now(board_); }
 
 Result<void> VirtualClock::sleep_until(BoardTime time, const std::stop_token& stop) {
   if (stop.stop_requested()) return stopped();
-  PCM_ASSIGN(const BoardTime current, now());
-  if (time > current) PCM_TRY(board_.advance_time(time - current));
+  PCM_TRY(board_.advance_time_to(time));
   return {};
 }
 

@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace pcmlab {
 namespace {
 
 using db::Verdict;
+
+/// A device above this after RESET has not had it: five ADC codes, ten times the RESET level.
+constexpr double kMostAfterReset_uS = 1.0;
 
 std::uint16_t steps_10nA(double amplitude_uA) {
   return static_cast<std::uint16_t>(std::lround(amplitude_uA / wire::kAmplitudeStep_uA));
@@ -57,6 +61,11 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
   at_limit_.assign(count, 0);
   decided_ = 0;
   PCM_ASSIGN(next_batch_, store_.next_batch(board_.information().serial));
+  // The board may have had batches of another database.
+  PCM_ASSIGN(const BoardStatus status, board_.status());
+  for (const wire::BatchRecord& record : status.recent_batches) {
+    next_batch_ = std::max(next_batch_, original_batch(record.batch) + 1);
+  }
 
   const std::size_t block = settings_.block_devices == 0 ? count : settings_.block_devices;
   for (std::size_t begin = 0; begin < count; begin += block) {
@@ -67,6 +76,7 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
     }
     outcome_.summary.nonzero_targets += static_cast<std::int64_t>(targets.size());
     PCM_TRY(initialise(db::BatchKind::Reset, zeros));
+    PCM_TRY(reset_unknown());
     PCM_TRY(initialise(db::BatchKind::Staircase, targets));
     PCM_TRY(program_block(std::move(targets)));
   }
@@ -111,6 +121,26 @@ Result<void> ProgramAndVerify::write_intended(db::BatchKind kind, Duration width
   return store_.add_batches(programming_, batches);
 }
 
+/// Sends RESET again to those of the devices with unknown pulses that do not read as RESET. Pulses
+/// of other kinds are followed by a verify read, which tells what to do.
+Result<void> ProgramAndVerify::reset_unknown() {
+  while (!unknown_.empty()) {
+    const Devices devices = std::exchange(unknown_, {});
+    Devices not_reset;
+    PCM_TRY(board_.read(
+        addresses_of(devices), settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
+          for (std::size_t i = 0; i < chunk.code_sums.size(); ++i) {
+            const double g_uS =
+                calibration_.conductance_uS(chunk.code_sums[i], settings_.read.samples);
+            if (g_uS > kMostAfterReset_uS) not_reset.push_back(devices[chunk.begin + i]);
+          }
+          return check_stop();
+        }));
+    PCM_TRY(initialise(db::BatchKind::Reset, not_reset));
+  }
+  return {};
+}
+
 /// Keeps what the board acknowledged: time and number of pulses of each device, and the batch.
 PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pulses_each,
                                         std::vector<db::BatchOutcome>& outcomes) {
@@ -118,7 +148,13 @@ PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pu
     auto& result = outcome_.devices;
     const double step_ns =
         static_cast<double>((chunk.last - chunk.first).count()) / static_cast<double>(chunk.count);
-    for (std::size_t i = 0; i < chunk.count; ++i) {
+    const std::size_t known = chunk.count - chunk.unknown;
+    for (std::size_t i = known; i < chunk.count; ++i) {
+      const std::uint32_t device = devices[chunk.begin + i];
+      result.last_pulse_ticks_ns[device] = chunk.last.count();
+      unknown_.push_back(device);
+    }
+    for (std::size_t i = 0; i < known; ++i) {
       const std::uint32_t device = devices[chunk.begin + i];
       result.pulses[device] = static_cast<std::uint16_t>(result.pulses[device] + pulses_each);
       result.last_pulse_ticks_ns[device] =
@@ -126,6 +162,8 @@ PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pu
     }
     outcome_.summary.pulses += chunk.pulses_executed;
     last_pulse_ = std::max(last_pulse_, chunk.last);
+    // A batch without an outcome is one whose fate is unknown, also in the database.
+    if (chunk.unknown > 0) return {};
     outcomes.push_back({chunk.batch, chunk.pulses_executed, stamp(chunk.first, chunk.last)});
     return {};
   };
@@ -158,6 +196,7 @@ Result<void> ProgramAndVerify::program_block(Devices active) {
     PCM_TRY(clock_.sleep_until(last_pulse_ + settings_.verify_delay, stop_));
     PCM_ASSIGN(const VerifyPass pass, verify(active));
     outcome_.summary.iterations = std::max(outcome_.summary.iterations, iteration_);
+    unknown_.clear();  // they have been read
     const std::size_t before = active.size();
     active = decide(active, pass);
     decided_ += static_cast<std::int64_t>(before - active.size());

@@ -54,6 +54,7 @@ class ProgramAndVerify {
   };
 
   Result<void> initialise(db::BatchKind kind, const Devices& devices);
+  Result<void> reset_unknown();
   Result<void> program_block(Devices active);
   Result<VerifyPass> verify(const Devices& devices);
   /// Compares what was read with the targets. \return the devices that go on, with new amplitudes.
@@ -80,6 +81,7 @@ class ProgramAndVerify {
   std::vector<std::uint16_t> amplitudes_10nA_;  ///< of the next pulse, by device
   std::vector<std::uint8_t> at_limit_;  ///< verifies in a row at an amplitude limit, by device
   Devices converged_;                   ///< in the pass at hand
+  Devices unknown_;                     ///< that may have had their last pulses or not
   int iteration_ = 0;
   std::uint64_t next_batch_ = 0;
   std::uint64_t pass_first_batch_ = 0;  ///< first batch of the pulses last sent

@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "app/exit_code.h"
+#include "db/run_store.h"
 
 namespace pcmlab::app {
 namespace {
@@ -117,17 +120,38 @@ TEST(CommandLine, FaultsOfAPlanAreCheckedAndNamed) {
   EXPECT_THAT(outside.err, HasSubstr("0 to 511"));
 }
 
-TEST(CommandLine, APlannedDisconnectEndsARunAsABoardError) {
+TEST(CommandLine, ARunGoesOnAfterDisconnectsAndSaysSo) {
+  const TemporaryFolder folder;
+  const std::string plan = folder.file(
+      "p.toml",
+      "[faults]\ndisconnect_after_requests = 50\ndisconnect_times = 5\ndisconnect_share = 0.3\n"
+      "[[step]]\nexperiment = \"program\"\nmax_iterations = 3\n");
+  const CommandResult run = pcmlab({"run", plan, "--database", (folder / "x.db").string()});
+  EXPECT_EQ(run.exit_code, kDone) << run.err;
+  EXPECT_THAT(run.err + run.out, HasSubstr("board MOCK0001 is connected again"));
+  EXPECT_THAT(run.err + run.out, HasSubstr("by the board's records"));
+  auto store = db::RunStore::open(folder / "x.db");
+  ASSERT_TRUE(store);
+  const auto events = store->events(1);
+  ASSERT_TRUE(events);
+  EXPECT_EQ(std::count_if(events->begin(), events->end(),
+                          [](const db::EventRow& event) { return event.kind == "fault"; }),
+            5);
+}
+
+TEST(CommandLine, ABoardThatStaysAwayEndsARunAsABoardError) {
   const TemporaryFolder folder;
   const std::string database = (folder / "x.db").string();
-  const std::string plan = folder.file(
-      "p.toml", "[faults]\ndisconnect_after_requests = 20\n[[step]]\nexperiment = \"program\"\n");
+  const std::string plan =
+      folder.file("p.toml",
+                  "[board]\nwait_for_board_s = 0\n[faults]\nlost_replies = 1\nspared_frames = 20\n"
+                  "[[step]]\nexperiment = \"program\"\n");
   const CommandResult run = pcmlab({"run", plan, "--database", database, "--quiet"});
   EXPECT_EQ(run.exit_code, kBoard);
-  EXPECT_THAT(run.err, HasSubstr("the cable was pulled"));
+  EXPECT_THAT(run.err, HasSubstr("sent and not acknowledged: batch "));
   const CommandResult shown = pcmlab({"show", "1", "--database", database});
   EXPECT_THAT(shown.out, HasSubstr("failed"));
-  EXPECT_THAT(shown.out, HasSubstr("disconnect_after_requests = 20"));
+  EXPECT_THAT(shown.out, HasSubstr("lost_replies = 1"));
 }
 
 TEST(CommandLine, AMissingFolderOfImagesNamesWhatToDo) {

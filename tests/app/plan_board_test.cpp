@@ -84,9 +84,9 @@ TEST(MockSection, TheTemperatureFollowsTheProfileOfThePlan) {
                          "temperature_profile_s = [100, 200]\ntemperature_profile_K = [310, 350]")
                          .value();
   EXPECT_NEAR(board->temperature()->K(), 310, 0.01);
-  ASSERT_TRUE(board->advance_time(std::chrono::seconds(150)));
+  ASSERT_TRUE(board->advance_time_to(board->status()->now + std::chrono::seconds(150)));
   EXPECT_NEAR(board->temperature()->K(), 330, 0.01);
-  ASSERT_TRUE(board->advance_time(std::chrono::hours(1)));
+  ASSERT_TRUE(board->advance_time_to(board->status()->now + std::chrono::hours(1)));
   EXPECT_NEAR(board->temperature()->K(), 350, 0.01);
 }
 

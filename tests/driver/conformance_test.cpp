@@ -699,8 +699,9 @@ std::vector<Saboteur> saboteurs() {
                                    [](BadBoard&, wire::StatusReply& reply) { reply.busy = {}; }),
        {"clock.reads", "clock.pulses"}},
       {"advances twice as far",
-       asking<wire::AdvanceTimeRequest>([](BadBoard&, wire::AdvanceTimeRequest& request) {
-         if (request.by < std::chrono::hours(2)) request.by *= 2;
+       asking<wire::AdvanceTimeRequest>([](BadBoard& board, wire::AdvanceTimeRequest& request) {
+         const Duration forward = request.until - board.board.now();
+         if (forward > Duration(0) && forward < std::chrono::hours(2)) request.until += forward;
        }),
        {"clock.advance"}},
       {"has references 30 % too high",

@@ -7,10 +7,10 @@
 #include <map>
 #include <numeric>
 
-#include "driver/loopback_transport.h"
 #include "driver/test_board.h"
-#include "mock_device/faulty_board.h"
+#include "tests/driver/faulty_loopback.h"
 #include "tests/driver/scripted_board.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab {
 namespace {
@@ -53,17 +53,7 @@ class FaultyEndToEndTest : public ::testing::Test {
     mock_settings.ledger_batches = 1000;
     mock.emplace(mock::PcmChip(parameters, kShape, 42, 1), mock_settings, plan);
     cable = std::make_shared<LoopbackCable>();
-    LoopbackEnd end;
-    end.take = [this](std::span<const std::byte> bytes) { mock->receive(bytes); };
-    end.give = [this](std::vector<std::byte>& into) {
-      while (into.empty() && mock->work()) mock->take_output(into);
-      if (!mock->unplugged()) return;
-      cable->unplug();
-      cable->replug();
-    };
-    end.disconnected = [this] { mock->connection_lost(); };
-    auto opened =
-        TestBoard::open(std::make_unique<LoopbackTransport>(std::move(end), cable), settings);
+    auto opened = TestBoard::open(testing::loopback_to(*mock, cable), settings);
     ASSERT_TRUE(opened) << opened.error().message;
     board = std::move(*opened);
   }
@@ -332,7 +322,8 @@ TEST_F(FaultyEndToEndTest, APlannedDisconnectInsideABatchIsDisconnectedAndReopen
   const auto status = board->status();
   ASSERT_TRUE(status);
   ASSERT_THAT(status->recent_batches, SizeIs(3));
-  EXPECT_EQ(status->recent_batches.back(), (wire::BatchRecord{3, kChunk, kChunk / 2, kChunk / 2}));
+  EXPECT_EQ(untimed(status->recent_batches.back()),
+            (wire::BatchRecord{3, kChunk, kChunk / 2, kChunk / 2}));
   // From exactly there on, and every device has had one pulse.
   ASSERT_TRUE(program(1000, std::span(all).subspan(2 * kChunk + kChunk / 2)));
   for (const DeviceAddress address : all) {
@@ -381,14 +372,14 @@ TEST_F(FaultyEndToEndTest, PulsesAreRefusedWhileThePlanHasTheChipTooHot) {
   plan.over_temperature_until = std::chrono::seconds(120);
   start();
   ASSERT_TRUE(program(1, std::span(all).first(10)));
-  ASSERT_TRUE(board->advance_time(std::chrono::seconds(60)));
+  ASSERT_TRUE(board->advance_time_to(board->status()->now + std::chrono::seconds(60)));
   const auto result = program(2, std::span(all).first(10));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::LimitExceeded);
   EXPECT_THAT(result.error().message, AllOf(HasSubstr("over temperature"), HasSubstr("400.0")));
   EXPECT_THAT(result.error().advice, HasSubstr("cool"));
   EXPECT_NEAR(board->temperature()->K(), 400, 1e-9);
-  ASSERT_TRUE(board->advance_time(std::chrono::seconds(60)));
+  ASSERT_TRUE(board->advance_time_to(board->status()->now + std::chrono::seconds(60)));
   EXPECT_TRUE(program(2, std::span(all).first(10)));
   EXPECT_GE(mock->counters().hot_requests, 2U);
 }
@@ -443,7 +434,7 @@ TEST_F(FaultyEndToEndTest, CalibrationFollowsADriftingReference) {
   plan.chip.reference_drift_per_day = 0.02;
   start();
   EXPECT_NEAR(board->calibrate({})->gain_uS_per_code, 0.2 / 0.95, 0.001);
-  ASSERT_TRUE(board->advance_time(std::chrono::hours(24 * 6)));
+  ASSERT_TRUE(board->advance_time_to(board->status()->now + std::chrono::hours(24 * 6)));
   const auto calibration = board->calibrate({});
   ASSERT_TRUE(calibration);
   EXPECT_NEAR(calibration->gain_uS_per_code, 0.2 / 1.07, 0.001);

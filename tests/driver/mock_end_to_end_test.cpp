@@ -9,6 +9,7 @@
 #include "driver/test_board.h"
 #include "mock_device/mock_board.h"
 #include "tests/driver/scripted_board.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab {
 namespace {
@@ -121,20 +122,20 @@ TEST_F(MockEndToEndTest, CountsPulsesAndRemembersBatches) {
   ASSERT_TRUE(status);
   EXPECT_EQ(status->pulses_executed, 250U);
   ASSERT_EQ(status->recent_batches.size(), 3U);
-  EXPECT_EQ(status->recent_batches[2], (wire::BatchRecord{12, 50, 50, 50}));
+  EXPECT_EQ(untimed(status->recent_batches[2]), (wire::BatchRecord{12, 50, 50, 50}));
 }
 
 TEST_F(MockEndToEndTest, RefusesABatchNumberThatWasUsed) {
   ASSERT_TRUE(program(10, scattered(kShape, 100)));
   const auto again = program(10, scattered(kShape, 100));
   ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().code, ErrorCode::Refused);
+  EXPECT_EQ(again.error().code, ErrorCode::DuplicateBatch);
   EXPECT_THAT(again.error().message, HasSubstr("duplicate batch"));
   EXPECT_EQ(mock->pulses_executed(), 100U);
 }
 
 TEST_F(MockEndToEndTest, ADayPassesInNoTime) {
-  const auto now = board->advance_time(std::chrono::hours(24));
+  const auto now = board->advance_time_to(board->status()->now + std::chrono::hours(24));
   ASSERT_TRUE(now);
   EXPECT_GE(*now, std::chrono::hours(24));
   EXPECT_LT(*now, std::chrono::hours(24) + std::chrono::seconds(1));

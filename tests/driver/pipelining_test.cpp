@@ -225,13 +225,25 @@ TEST_F(PipeliningTest, NeverRepeatsAnInitialisation) {
   EXPECT_EQ(script->heard.size(), 1U);
 }
 
-TEST_F(PipeliningTest, NeverRepeatsAnAdvanceOfTime) {
+TEST_F(PipeliningTest, RepeatsAnAdvanceOfTime) {
   swallow(MessageType::AdvanceTime, 0);
-  const auto result = board->advance_time(std::chrono::seconds(10));
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, ErrorCode::Timeout);
-  EXPECT_THAT(result.error().advice, HasSubstr("status()"));
-  EXPECT_EQ(script->heard.size(), 1U);
+  EXPECT_TRUE(board->advance_time_to(std::chrono::seconds(10)));
+  EXPECT_EQ(script->heard.size(), 2U);
+}
+
+TEST_F(PipeliningTest, SendsAgainWhatDidNotFitIntoTheBoardsQueue) {
+  int refusals = 2;
+  script->script = [&](const Heard& heard) {
+    const auto* program = std::get_if<wire::ProgramRequest>(&heard.request);
+    if (program == nullptr || program->batch != 3 || refusals-- == 0) return false;
+    script->reply(heard, wire::RefusalReply{wire::Refusal::QueueFull, ""});
+    return true;
+  };
+
+  EXPECT_TRUE(board->program(1, Duration(400), scattered(shape, 50),
+                             std::vector<std::uint16_t>(50, 100), pulses.sink()));
+  EXPECT_EQ(pulses.chunks.size(), 5U);
+  EXPECT_EQ(board->line_counters().repeated_requests, 2U);
 }
 
 TEST_F(PipeliningTest, RepeatsAStatusRequest) {

@@ -53,11 +53,11 @@ TEST_F(ReconnectTest, EveryCallFailsTheSameWayUntilItIsReopened) {
       board->calibrate({}).error(),
       board->set_limits({}).error(),
       board->abort().error(),
-      board->advance_time(Duration(1)).error()};
+      board->advance_time_to(Duration(1)).error()};
   for (const Error& error : errors) {
     EXPECT_EQ(error.code, ErrorCode::Disconnected);
     EXPECT_THAT(error.message, HasSubstr("the board is disconnected"));
-    EXPECT_THAT(error.advice, HasSubstr("reopen()"));
+    EXPECT_THAT(error.advice, HasSubstr("connect it again"));
   }
   EXPECT_TRUE(script->heard.empty());
   ASSERT_TRUE(board->reopen());

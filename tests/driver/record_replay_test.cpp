@@ -141,7 +141,7 @@ void program_array(TestBoard& board, Diary& diary, std::span<const DeviceAddress
     for (std::size_t d = 0; d < log.sums.size(); ++d) {
       amplitudes[d] = log.sums[d] > 150 ? 0 : static_cast<std::uint16_t>(amplitudes[d] + 500);
     }
-    diary.note("wait", board.advance_time(std::chrono::minutes(round)));
+    diary.note("wait", board.advance_time_to(std::chrono::hours(round)));
   }
   diary.note("read", board.read(scattered(kShape, 250), {.samples = 9}, diary.read_sink()));
   const auto status = board.status();
@@ -455,7 +455,7 @@ TEST_F(ReplayDifference, TheOtherRequestsSayWhatDiffersToo) {
               HasSubstr("): pulses in the sequence 2, recorded 1;"));
   const auto wait = [](Duration by) -> Call {
     return [by](TestBoard& board) -> Result<void> {
-      PCM_TRY(board.advance_time(by));
+      PCM_TRY(board.advance_time_to(by));
       return {};
     };
   };

@@ -81,7 +81,7 @@ wire::Reply ScriptedBoard::plain_reply(const wire::Request& request) const {
     case MessageType::Abort:
       return wire::AbortReply{};
     case MessageType::AdvanceTime:
-      return wire::AdvanceTimeReply{std::get<wire::AdvanceTimeRequest>(request).by};
+      return wire::AdvanceTimeReply{std::get<wire::AdvanceTimeRequest>(request).until};
     case MessageType::ReadReferences:
       return wire::ReadReferencesReply{};
   }

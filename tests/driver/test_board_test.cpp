@@ -228,7 +228,7 @@ TEST_F(TestBoardTest, TurnsEachRefusalIntoAnErrorOfItsKind) {
       {Refusal::VersionMismatch, ErrorCode::Incompatible},
       {Refusal::QueueFull, ErrorCode::Refused},
       {Refusal::Aborted, ErrorCode::Stopped},
-      {Refusal::DuplicateBatch, ErrorCode::Refused},
+      {Refusal::DuplicateBatch, ErrorCode::DuplicateBatch},
       {Refusal::OverTemperature, ErrorCode::LimitExceeded}};
   const auto board = open(script);
   for (const auto& [reason, code] : kinds) {
@@ -301,14 +301,14 @@ TEST_F(TestBoardTest, PassesOnStatusTemperatureAbortAndTime) {
   EXPECT_EQ(board->status()->boot_epoch, 7U);
   EXPECT_NEAR(board->temperature()->K(), 301.5, 1e-9);
   EXPECT_TRUE(board->abort());
-  EXPECT_EQ(*board->advance_time(std::chrono::hours(24)), std::chrono::hours(24));
+  EXPECT_EQ(*board->advance_time_to(std::chrono::hours(24)), std::chrono::hours(24));
   EXPECT_EQ(script->heard.size(), 4U);
 }
 
 TEST_F(TestBoardTest, DoesNotAskABoardWithRealTimeToAdvanceIt) {
   script->information.capabilities = 0;
   const auto board = open(script);
-  const auto result = board->advance_time(std::chrono::hours(1));
+  const auto result = board->advance_time_to(std::chrono::hours(1));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::Unsupported);
   EXPECT_TRUE(script->heard.empty());

@@ -4,35 +4,20 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <optional>
 
+#include "driver/recovering_board.h"
 #include "experiments/programming/placement.h"
+#include "tests/driver/faulty_loopback.h"
+#include "tests/experiments/paper_settings.h"
 #include "tests/experiments/test_bench.h"
 
 namespace pcmlab {
 namespace {
 
 using db::Verdict;
-
-/// The paper's constants.
-ProgramSettings settings() {
-  ProgramSettings s;
-  s.reset_amplitude = Current::from_uA(450);
-  s.reset_width = Duration(50);
-  for (const double amplitude_uA : {160, 140, 120, 100, 80, 60}) {
-    s.staircase.push_back(Current::from_uA(amplitude_uA));
-  }
-  s.staircase_width = Duration(1000);
-  s.tolerance_uS = 0.25;
-  s.gain_uA_per_uS = 1.5;
-  s.start_amplitude = s.min_amplitude = Current::from_uA(80);
-  s.max_amplitude = Current::from_uA(400);
-  s.pulse_width = Duration(400);
-  s.max_iterations = 55;
-  s.give_up_after = 10;
-  s.verify_delay = std::chrono::seconds(10);
-  return s;
-}
 
 /// One programming of `targets_uS` on a fresh mock chip.
 struct Programming {
@@ -75,7 +60,7 @@ std::vector<float> spread_targets(std::size_t pairs) {
 
 TEST(ProgramAndVerify, BringsDevicesToTheirTargets) {
   Programming programming(spread_targets(400));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->summary.nonzero_targets, 400);
   EXPECT_GE(outcome->summary.converged, 396);
@@ -88,7 +73,7 @@ TEST(ProgramAndVerify, BringsDevicesToTheirTargets) {
 
 TEST(ProgramAndVerify, GivesZeroTargetsOneResetAndNoVerify) {
   Programming programming(spread_targets(20));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   for (std::size_t d = 1; d < 40; d += 2) {
     EXPECT_EQ(outcome->devices.verdicts[d], Verdict::Reset);
@@ -100,7 +85,7 @@ TEST(ProgramAndVerify, GivesZeroTargetsOneResetAndNoVerify) {
 
 TEST(ProgramAndVerify, CountsEveryPulseThatTheChipGot) {
   Programming programming(spread_targets(200));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   std::int64_t sum = 0;
   for (std::size_t d = 0; d < 400; ++d) {
@@ -116,7 +101,7 @@ TEST(ProgramAndVerify, GivesUpOnAStuckDeviceAndFinishesTheOthers) {
   mock::PcmParameters parameters = TestBench::good_devices();
   parameters.stuck_low_fraction = 0.05;
   Programming programming(spread_targets(400), parameters);
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   std::int64_t stuck = 0;
   for (std::size_t d = 0; d < 800; d += 2) {
@@ -135,14 +120,14 @@ TEST(ProgramAndVerify, NamesDevicesThatStayTooHigh) {
   mock::PcmParameters parameters = TestBench::good_devices();
   parameters.stuck_high_fraction = 1;
   Programming programming({5.0f, 0.0f}, parameters);
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->devices.verdicts[0], Verdict::StuckHigh);
 }
 
 TEST(ProgramAndVerify, StopsAtTheLastIteration) {
   Programming programming(spread_targets(50));
-  ProgramSettings s = settings();
+  ProgramSettings s = paper_settings();
   s.max_iterations = 3;
   const auto outcome = programming.go(s);
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -157,7 +142,7 @@ TEST(ProgramAndVerify, StopsAtTheLastIteration) {
 
 TEST(ProgramAndVerify, StaysInsideItsAmplitudes) {
   Programming programming(spread_targets(300));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const auto batches = programming.run.store.batches(programming.id);
   ASSERT_TRUE(batches);
   std::size_t pulses = 0;
@@ -173,7 +158,7 @@ TEST(ProgramAndVerify, StaysInsideItsAmplitudes) {
 
 TEST(ProgramAndVerify, WritesDownEveryBatchItsOutcomeAndTheReadAfterIt) {
   Programming programming(spread_targets(300));
-  const auto outcome = programming.go(settings());
+  const auto outcome = programming.go(paper_settings());
   ASSERT_TRUE(outcome) << outcome.error().message;
   const auto batches = programming.run.store.batches(programming.id).value();
   const auto outcomes = programming.run.store.outcomes(programming.id).value();
@@ -194,7 +179,7 @@ TEST(ProgramAndVerify, WritesDownEveryBatchItsOutcomeAndTheReadAfterIt) {
 
 TEST(ProgramAndVerify, VerifiesNoDeviceBeforeTheDelay) {
   Programming programming(spread_targets(100));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const auto outcomes = programming.run.store.outcomes(programming.id).value();
   const auto reads = programming.run.store.verify_reads(programming.id).value();
   for (std::size_t r = 0; r < reads.size(); ++r) {
@@ -207,7 +192,7 @@ TEST(ProgramAndVerify, AimsAtTheConductanceAtAnAge) {
   for (std::size_t d = 0; d < targets.size(); d += 2) targets[d] = 15.0f;
   for (const bool aim : {false, true}) {
     Programming programming(targets);
-    ProgramSettings s = settings();
+    ProgramSettings s = paper_settings();
     s.aim_age = aim ? std::chrono::hours(1) : Duration(0);
     s.aim_drift_exponent = 0.05;
     const auto outcome = programming.go(s);
@@ -236,7 +221,7 @@ TEST(ProgramAndVerify, AimsAtTheConductanceAtAnAge) {
 
 TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
   Programming programming(spread_targets(200));
-  ProgramSettings s = settings();
+  ProgramSettings s = paper_settings();
   s.block_devices = 100;
   const auto outcome = programming.go(s);
   ASSERT_TRUE(outcome) << outcome.error().message;
@@ -257,10 +242,11 @@ TEST(ProgramAndVerify, FinishesBlockByBlockWhenAsked) {
 TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
   Programming programming(spread_targets(100));
   std::stop_source stop;
-  const auto outcome = programming.go(settings(), stop.get_token(), [&](const ProgramPass& pass) {
-    if (pass.iteration == 4) stop.request_stop();
-    return Result<void>();
-  });
+  const auto outcome =
+      programming.go(paper_settings(), stop.get_token(), [&](const ProgramPass& pass) {
+        if (pass.iteration == 4) stop.request_stop();
+        return Result<void>();
+      });
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::Stopped);
   const auto batches = programming.run.store.batches(programming.id).value();
@@ -273,7 +259,7 @@ TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
   for (const std::uint64_t bytes : {20'000u, 45'000u, 60'001u, 80'123u}) {
     Programming programming(spread_targets(500));
     programming.bench.cable->unplug_after_bytes_to_board(bytes);
-    const auto outcome = programming.go(settings());
+    const auto outcome = programming.go(paper_settings());
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, ErrorCode::Disconnected);
     std::vector<std::uint32_t> intended(1000, 0);
@@ -292,18 +278,104 @@ TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
 
 TEST(ProgramAndVerify, NumbersItsBatchesOnFromThoseOfTheBoardsEarlierRuns) {
   Programming programming(spread_targets(10));
-  ASSERT_TRUE(programming.go(settings()));
+  ASSERT_TRUE(programming.go(paper_settings()));
   const std::uint64_t last = programming.run.store.batches(programming.id).value().back().batch;
   EXPECT_EQ(programming.run.store.next_batch("MOCK0001").value(), last + 1);
 }
 
 TEST(ProgramAndVerify, SameSeedGivesTheSameResult) {
   Programming first(spread_targets(100)), second(spread_targets(100));
-  const auto a = first.go(settings()), b = second.go(settings());
+  const auto a = first.go(paper_settings()), b = second.go(paper_settings());
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->devices.last_code_sums, b->devices.last_code_sums);
   EXPECT_EQ(a->devices.last_amplitudes_10nA, b->devices.last_amplitudes_10nA);
   EXPECT_EQ(a->devices.last_pulse_ticks_ns, b->devices.last_pulse_ticks_ns);
+}
+
+// ---- a board that loses its memory ------------------------------------------------------------
+
+/// As Programming, on a board that boots at a certain request with a batch half done.
+struct InterruptedProgramming {
+  InterruptedProgramming(std::vector<float> targets_uS, std::uint64_t after_requests) {
+    mock::FaultPlan plan;
+    plan.memory_loss.after_requests = after_requests;
+    plan.memory_loss.share = 0.5;
+    mock::MockBoardSettings mock_settings;
+    mock_settings.limits.max_devices_per_request = 100;
+    mock_settings.ledger_batches = 100000;
+    mock.emplace(mock::PcmChip(TestBench::good_devices(), {32, 128}, 11, 1), mock_settings, plan);
+    RecoverySettings recovery;
+    recovery.tell = [this](const BoardEvent& event) {
+      unknown += event.kind == BoardEvent::Kind::BatchUnknown ? 1 : 0;
+    };
+    board.emplace(
+        TestBoard::open(testing::loopback_to(*mock, std::make_shared<LoopbackCable>())).value(),
+        std::move(recovery));
+    run.emplace(*board);
+    placement.shape = board->information().shape;
+    placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
+    placement.targets_uS = std::move(targets_uS);
+    EXPECT_TRUE(run->store.set_placement(run->run, placement));
+    db::ProgrammingStart start;
+    start.run = run->run;
+    start.step = run->step;
+    start.gain_uS_per_code = 0.2;
+    id = run->store.begin_programming(start).value();
+  }
+
+  Result<ProgramOutcome> go() {
+    const auto clock = make_clock(*board);
+    ProgramAndVerify loop(*board, *clock, run->store, id, paper_settings(), Calibration{}, {});
+    return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
+  }
+
+  std::optional<mock::FaultyBoard> mock;
+  std::optional<RecoveringBoard> board;
+  std::optional<TestRun> run;
+  db::Placement placement;
+  db::RowId id = 0;
+  int unknown = 0;
+};
+
+TEST(ProgramAndVerify, ReadsBeforeItWritesWhenTheBoardHasLostItsMemory) {
+  const std::vector<float> targets = spread_targets(400);
+  // Requests are Hello, Information, two of Status, 4 of RESET, 4 of the staircase, and 8 a pass.
+  for (const std::uint64_t at : {6U, 7U, 9U, 11U, 15U, 24U, 32U}) {
+    InterruptedProgramming programming(targets, at);
+    const auto outcome = programming.go();
+    ASSERT_TRUE(outcome) << at << ": " << outcome.error().message;
+    EXPECT_EQ(programming.mock->counters().memory_losses, 1U);
+    // A device that was left out of the staircase may be one that never gets there.
+    EXPECT_GE(outcome->summary.converged, 396) << at;
+    const mock::PcmChip& chip = programming.mock->board().chip();
+    for (std::size_t d = 0; d < targets.size(); d += 2) {
+      ASSERT_LE(outcome->devices.pulses[d], chip.pulses_of(programming.placement.addresses[d]))
+          << "device " << d << ", request " << at;
+    }
+    // Of a batch whose fate is unknown the database has the intention and no outcome.
+    const auto outcomes = programming.run->store.outcomes(programming.id);
+    const auto batches = programming.run->store.batches(programming.id);
+    ASSERT_TRUE(outcomes && batches);
+    EXPECT_EQ(batches->size() - outcomes->size(), static_cast<std::size_t>(programming.unknown));
+  }
+}
+
+TEST(ProgramAndVerify, ResetsAgainOnlyDevicesThatReadAsNotReset) {
+  // All devices hold a weight from before; half of a batch of RESETs reaches them.
+  InterruptedProgramming interrupted(std::vector<float>(200, 0.0f), 8);
+  const std::vector<Pulse> set{{Current::from_uA(100), Duration(1000)}};
+  ASSERT_TRUE(interrupted.board->initialise(1, set, interrupted.placement.addresses,
+                                            [](const PulseChunk&) { return Result<void>(); }));
+  const auto outcome = interrupted.go();
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_GT(interrupted.unknown, 0);
+  const mock::PcmChip& chip = interrupted.mock->board().chip();
+  std::map<std::uint32_t, int> devices_by_pulses;
+  for (const DeviceAddress& address : interrupted.placement.addresses) {
+    ++devices_by_pulses[static_cast<std::uint32_t>(chip.pulses_of(address))];
+  }
+  // One to SET and one RESET, for every device.
+  EXPECT_EQ(devices_by_pulses, (std::map<std::uint32_t, int>{{2, 200}}));
 }
 
 }  // namespace

@@ -11,11 +11,13 @@
 #include "protocol/crc32c.h"
 #include "protocol/frame_reader.h"
 #include "protocol/messages.h"
+#include "tests/protocol/untimed.h"
 
 namespace pcmlab::mock {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ResultOf;
 using wire::MessageType;
 using wire::Refusal;
 
@@ -322,7 +324,7 @@ TEST_F(MockBoardTest, RemembersTheLast64BatchesAndRefusesTheirNumbers) {
   const auto status = ask<wire::StatusReply>(wire::StatusRequest{});
   ASSERT_EQ(status.recent_batches.size(), 64U);
   EXPECT_EQ(status.recent_batches.front().batch, 7U);
-  EXPECT_EQ(status.recent_batches.back(), (wire::BatchRecord{70, 1, 1, 1}));
+  EXPECT_EQ(untimed(status.recent_batches.back()), (wire::BatchRecord{70, 1, 1, 1}));
   EXPECT_EQ(refusal_of(program(7, 1)), Refusal::DuplicateBatch);
   EXPECT_EQ(refusal_of(wire::InitialiseRequest{
                 70, {{Current::from_uA(1), kWidth}}, wire::DeviceList{devices(1)}}),
@@ -422,14 +424,48 @@ TEST_F(MockBoardTest, TimePassesByWorkAndByRequestOnly) {
   EXPECT_EQ(board->now(), Duration(0));
   EXPECT_EQ(ask<wire::StatusReply>(wire::StatusRequest{}).now, kOverhead);
   EXPECT_EQ(ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{std::chrono::hours(1)}).now,
-            std::chrono::hours(1) + 2 * kOverhead);
+            std::chrono::hours(1));
   EXPECT_EQ(board->busy(), Duration(0));
+}
+
+TEST_F(MockBoardTest, TimeDoesNotStepBack) {
+  ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{std::chrono::hours(2)});
+  EXPECT_EQ(ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{std::chrono::hours(1)}).now,
+            std::chrono::hours(2) + kOverhead);
 }
 
 TEST_F(MockBoardTest, RefusesTimeBeyondTheEndOfItsClock) {
   ask<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{std::chrono::hours(24 * 365 * 200)});
+  board->reboot();
   EXPECT_EQ(refusal_of(wire::AdvanceTimeRequest{std::chrono::hours(24 * 365 * 200)}),
             Refusal::LimitExceeded);
+}
+
+TEST_F(MockBoardTest, HasTimeForWorkWhenTheClockWasAdvancedAsFarAsItGoes) {
+  BoardTime latest = BoardTime::max();
+  const auto is_refused = [this](BoardTime until) {
+    send(wire::AdvanceTimeRequest{until});
+    return std::holds_alternative<wire::RefusalReply>(replies().at(0));
+  };
+  while (is_refused(latest)) latest -= latest / 100;
+  const BoardTime before = board->now();
+  EXPECT_GT(before, std::chrono::hours(24 * 365 * 200));
+  for (int i = 0; i < 1000; ++i) {
+    ask<wire::ReadReply>(wire::ReadRequest{wire::Rectangle{{}, 8, 32}, 255, Voltage{}});
+  }
+  EXPECT_GT(ask<wire::StatusReply>(wire::StatusRequest{}).now, before);
+}
+
+TEST_F(MockBoardTest, CountsAMalformedAbortThatItRefusedAsARequestInFlight) {
+  for (int i = 0; i < 16; ++i) send(wire::StatusRequest{});
+  board->receive(raw_frame(++sequence, 0x09, 0, std::vector<std::byte>(3)));
+  send(wire::AbortRequest{});
+  send(wire::AbortRequest{});
+  const auto all = replies();
+  ASSERT_EQ(all.size(), 19U);
+  EXPECT_EQ(std::get<wire::RefusalReply>(all[16]).reason, Refusal::QueueFull);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[17]).requests_dropped, 16U);
+  EXPECT_EQ(std::get<wire::AbortReply>(all[18]).requests_dropped, 0U);
 }
 
 TEST_F(MockBoardTest, RefusesWhatItIsNotCapableOf) {
@@ -484,7 +520,8 @@ TEST_F(MockBoardTest, ABatchThatIsStoppedAtWorkHasGivenItsFirstDevicesTheirPulse
   board->connection_lost();
   answered = sequence;
   const auto status = ask<wire::StatusReply>(wire::StatusRequest{});
-  EXPECT_THAT(status.recent_batches, ElementsAre(wire::BatchRecord{1, 10, 4, 3}));
+  EXPECT_THAT(status.recent_batches,
+              ElementsAre(ResultOf(untimed, wire::BatchRecord{1, 10, 4, 3})));
   EXPECT_EQ(status.pulses_executed, 3U);
   EXPECT_EQ(status.busy, 3 * board->chip().pulse_time(kWidth));
   for (std::size_t i = 0; i < 10; ++i) {
@@ -506,7 +543,8 @@ TEST_F(MockBoardTest, AnInitialisationThatIsStoppedAtWorkIsRecordedAsFarAsItCame
   answered = sequence;
   const auto status = ask<wire::StatusReply>(wire::StatusRequest{});
   EXPECT_THAT(status.recent_batches,
-              ElementsAre(wire::BatchRecord{1, 10, 7, 14}, wire::BatchRecord{2, 10, 0, 0}));
+              ElementsAre(ResultOf(untimed, wire::BatchRecord{1, 10, 7, 14}),
+                          ResultOf(untimed, wire::BatchRecord{2, 10, 0, 0})));
   EXPECT_EQ(board->chip().pulses_of(kShape.at(6)), 2U);
   EXPECT_EQ(board->chip().pulses_of(kShape.at(7)), 0U);
 }
@@ -526,11 +564,14 @@ TEST_F(MockBoardTest, KeepsALedgerOfTheLastBatchesOverReboots) {
   send(program(4, 10));
   ASSERT_TRUE(board->work(0.5));
   ASSERT_EQ(board->ledger().size(), 3U);
-  EXPECT_EQ(board->ledger()[0].batch, (wire::BatchRecord{2, 5, 5, 5}));
+  EXPECT_EQ(untimed(board->ledger()[0].batch), (wire::BatchRecord{2, 5, 5, 5}));
   EXPECT_EQ(board->ledger()[0].boot_epoch, 1U);
-  EXPECT_EQ(board->ledger()[1],
-            (AppliedBatch{2, before_reboot + std::chrono::seconds(1) + kOverhead, {2, 5, 5, 5}}));
-  EXPECT_EQ(board->ledger()[2].batch, (wire::BatchRecord{4, 10, 5, 5}));
+  EXPECT_EQ(
+      board->ledger()[1],
+      (AppliedBatch{2,
+                    before_reboot + std::chrono::seconds(1) + kOverhead,
+                    {2, 5, 5, 5, kOverhead, kOverhead + 5 * board->chip().pulse_time(kWidth)}}));
+  EXPECT_EQ(untimed(board->ledger()[2].batch), (wire::BatchRecord{4, 10, 5, 5}));
 }
 
 }  // namespace

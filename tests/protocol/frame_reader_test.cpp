@@ -226,6 +226,36 @@ TEST(FrameReader, DropsHalfAFrameOnResetAndKeepsCounting) {
   EXPECT_EQ(reader.skipped_bytes(), 3u);
 }
 
+TEST(FrameReader, HoldsFramesBackBehindOneThatNeverEndsAndLosesNone) {
+  const auto bytes = RawFrame{.sequence = 1, .payload = std::vector<std::byte>(500)}.bytes();
+  FrameReader reader;
+  reader.append(std::span(bytes).first(kHeaderBytes));
+  for (std::uint32_t sequence = 2; sequence <= 20; ++sequence) {
+    reader.append(RawFrame{.sequence = sequence}.bytes());
+    ASSERT_FALSE(reader.next().has_value());
+    ASSERT_EQ(reader.buffered_bytes(), kHeaderBytes + (sequence - 1) * kEmptyFrameBytes);
+  }
+  for (std::uint32_t sequence = 21; sequence <= 22; ++sequence) {
+    reader.append(RawFrame{.sequence = sequence}.bytes());
+  }
+  const auto sequences = sequences_from(reader);
+  ASSERT_EQ(sequences.size(), 21u);
+  EXPECT_EQ(sequences.front(), 2u);
+  EXPECT_EQ(sequences.back(), 22u);
+  EXPECT_EQ(reader.buffered_bytes(), 0u);
+}
+
+TEST(FrameReader, TakesTheNextFrameAtOnceWhenOneThatNeverEndsIsDropped) {
+  const auto bytes = RawFrame{.sequence = 1, .payload = std::vector<std::byte>(500)}.bytes();
+  FrameReader reader;
+  reader.append(std::span(bytes).first(kHeaderBytes + 9));
+  ASSERT_FALSE(reader.next().has_value());
+  reader.reset();
+  EXPECT_EQ(reader.buffered_bytes(), 0u);
+  reader.append(RawFrame{.sequence = 2}.bytes());
+  EXPECT_THAT(sequences_from(reader), ElementsAre(2));
+}
+
 TEST(FrameReader, FindsAFrameBehindAMebibyteOfNoise) {
   RandomMessages random(12);
   std::vector<std::byte> stream = random.bytes(1 << 20);

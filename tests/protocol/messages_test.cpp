@@ -164,7 +164,7 @@ TEST(Messages, ClampQuantitiesToTheRangeOfTheWire) {
   EXPECT_EQ(sent(1e9, 1h), (Pulse{Current::from_uA(655.35), 4'294'967'295ns}));
   EXPECT_EQ(sent(std::nan(""), 1ns).amplitude.uA(), 0.0);
   EXPECT_EQ(sent(std::numeric_limits<double>::infinity(), 1ns).amplitude.uA(), kMaxAmplitude_uA);
-  EXPECT_EQ(round_trip(AdvanceTimeRequest{-1s}).by, 0ns);
+  EXPECT_EQ(round_trip(AdvanceTimeRequest{-1s}).until, 0ns);
 }
 
 TEST(Messages, ThatCannotBeAFrameAreABugOfTheCallerAndLeaveTheOutputAlone) {
@@ -338,14 +338,23 @@ TEST(ReadReply, DoesNotEndBeforeItStarts) {
 
 TEST(StatusReply, HasAtMost64RecordsThatAreConsistent) {
   const std::string head(64 + 8, '0');
-  constexpr std::string_view kOneOfTwoDone = "0100000000000000 02000000 01000000 01000000";
-  constexpr std::string_view kTwoOfOneDone = "0100000000000000 01000000 02000000 01000000";
+  constexpr std::string_view kOneOfTwoDone =
+      "0100000000000000 02000000 01000000 01000000"
+      "0500000000000000 0600000000000000";
+  constexpr std::string_view kTwoOfOneDone =
+      "0100000000000000 01000000 02000000 01000000"
+      "0500000000000000 0600000000000000";
+  constexpr std::string_view kEndsFirst =
+      "0100000000000000 02000000 01000000 01000000"
+      "0600000000000000 0500000000000000";
   EXPECT_EQ(why_not_reply(MessageType::Status, head + "01000000" + std::string(kOneOfTwoDone)),
             "accepted");
   EXPECT_THAT(why_not_reply(MessageType::Status, head + "01000000" + std::string(kTwoOfOneDone)),
               HasSubstr("more devices"));
+  EXPECT_THAT(why_not_reply(MessageType::Status, head + "01000000" + std::string(kEndsFirst)),
+              HasSubstr("ends before"));
   EXPECT_THAT(why_not_reply(MessageType::Status,
-                            head + "41000000" + std::string(std::size_t{65} * 40, '0')),
+                            head + "41000000" + std::string(std::size_t{65} * 72, '0')),
               HasSubstr("64"));
   EXPECT_THAT(why_not_reply(MessageType::Status, head + "ffffffff"), HasSubstr("64"));
 }

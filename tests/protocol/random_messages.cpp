@@ -179,6 +179,8 @@ wire::Reply RandomMessages::reply(MessageType type) {
       status.pulses_executed = number(0, std::numeric_limits<std::uint64_t>::max());
       status.recent_batches.resize(number(0, wire::kMaxRecentBatches));
       for (wire::BatchRecord& record : status.recent_batches) {
+        record.last = any_time();
+        record.first = record.last / 2;
         record.batch = number(0, std::numeric_limits<std::uint64_t>::max());
         record.devices_total = u32();
         record.devices_done = static_cast<std::uint32_t>(number(0, record.devices_total));

@@ -149,10 +149,10 @@ TEST(DeviceSelection, CountsTheLargestRectangleWithoutOverflow) {
   EXPECT_EQ(wire::device_count(wire::Rectangle{{}, 65535, 65535}), 4'294'836'225u);
 }
 
-TEST(MessageType, OfPulsesAndTimeMayNotBeRepeated) {
+TEST(MessageType, OfPulsesMayNotBeRepeated) {
   EXPECT_FALSE(may_be_repeated(wire::MessageType::Program));
   EXPECT_FALSE(may_be_repeated(wire::MessageType::Initialise));
-  EXPECT_FALSE(may_be_repeated(wire::MessageType::AdvanceTime));
+  EXPECT_TRUE(may_be_repeated(wire::MessageType::AdvanceTime));
   EXPECT_TRUE(may_be_repeated(wire::MessageType::Read));
   EXPECT_TRUE(may_be_repeated(wire::MessageType::Status));
 }
