@@ -48,10 +48,7 @@ Result<wire::PulseReply> expect(Bench& bench, const Request& request, std::size_
                        pulses, " pulses"),
                   after.recent_batches.empty()
                       ? "there is no record"
-                      : text("the last is batch ", after.recent_batches.back().batch, ": ",
-                             after.recent_batches.back().devices_done, " of ",
-                             after.recent_batches.back().devices_total, " devices, ",
-                             after.recent_batches.back().pulses_executed, " pulses"));
+                      : "the last is " + Bench::describe(after.recent_batches.back()));
   }
   if (after.pulses_executed - before.pulses_executed != pulses) {
     return failed(text(what, ": the pulses since boot grow by ", pulses),
@@ -183,9 +180,9 @@ Result<std::string> times(Bench& bench) {
   PCM_ASSIGN(const auto after, bench.status());
   BoardTime earliest = before.now;
   for (const wire::PulseReply& reply : replies) {
-    const auto record = std::find_if(
-        after.recent_batches.begin(), after.recent_batches.end(),
-        [&reply](const wire::BatchRecord& kept) { return kept.batch == reply.batch; });
+    const auto record =
+        std::find_if(after.recent_batches.begin(), after.recent_batches.end(),
+                     [&reply](const wire::BatchRecord& kept) { return kept.batch == reply.batch; });
     if (record == after.recent_batches.end()) return failed("a record of each batch", "none");
     if (record->first != reply.first || record->last != reply.last) {
       return failed(text("the record of batch ", reply.batch, " with the times of its reply, ",
@@ -193,10 +190,10 @@ Result<std::string> times(Bench& bench) {
                     text(record->first.count(), " to ", record->last.count(), " ns"));
     }
     if (record->first < earliest || record->last < record->first || record->last > after.now) {
-      return failed(text("pulses of batch ", reply.batch, " after what was before, ",
-                         earliest.count(), " ns, and before the Status, ", after.now.count(),
-                         " ns"),
-                    text(record->first.count(), " to ", record->last.count(), " ns"));
+      return failed(
+          text("pulses of batch ", reply.batch, " after what was before, ", earliest.count(),
+               " ns, and before the Status, ", after.now.count(), " ns"),
+          text(record->first.count(), " to ", record->last.count(), " ns"));
     }
     earliest = record->last;
   }

@@ -116,7 +116,10 @@ Duration Bench::time_of(const wire::Request& request) const {
 Result<void> Bench::send(const Bytes& bytes) {
   bytes_sent_ += bytes.size();
   last_request_ = bytes;
-  return transport_.send(bytes, Transport::Clock::now() + settings_.reply_deadline);
+  Result<void> sent = transport_.send(bytes, Transport::Clock::now() + settings_.reply_deadline);
+  if (sent) return sent;
+  return fail(sent.error().code, sent.error().message,
+              text("the ", bytes.size(), " bytes are taken from the host"));
 }
 
 Result<std::optional<wire::Frame>> Bench::next_frame(Transport::Deadline deadline) {
@@ -128,7 +131,7 @@ Result<std::optional<wire::Frame>> Bench::next_frame(Transport::Deadline deadlin
     inbox_.clear();
     if (Result<void> received = transport_.receive(inbox_, deadline); !received) {
       if (received.error().code == ErrorCode::Timeout) return std::optional<wire::Frame>();
-      return tl::unexpected(received.error());
+      return fail(received.error().code, received.error().message, "a connection that stays");
     }
     bytes_received_ += inbox_.size();
     reader_.append(inbox_);
@@ -225,6 +228,12 @@ std::string Bench::describe(const wire::Reply& reply) {
   return "it was accepted";
 }
 
+std::string Bench::describe(const wire::BatchRecord& record) {
+  return text("batch ", record.batch, ": ", record.devices_done, " of ", record.devices_total,
+              " devices, ", record.pulses_executed, " pulses, ", record.first.count(), " to ",
+              record.last.count(), " ns");
+}
+
 Result<void> Bench::is_refusal(const wire::Reply& reply, wire::Refusal reason,
                                std::string_view what) {
   const auto* refusal = std::get_if<wire::RefusalReply>(&reply);
@@ -260,12 +269,18 @@ Result<void> Bench::unchanged(const wire::StatusReply& before, std::string_view 
     return failed(text(what, ": no pulses"),
                   text(after.pulses_executed - before.pulses_executed, " pulses were counted"));
   }
-  if (after.recent_batches != before.recent_batches) {
-    return failed(text(what, ": the batch records stay as they were"),
-                  text("other records: ", before.recent_batches.size(), " before, ",
-                       after.recent_batches.size(), " after"));
+  const auto& was = before.recent_batches;
+  const auto& is = after.recent_batches;
+  if (is == was) return {};
+  if (is.size() != was.size()) {
+    return failed(text(what, ": ", was.size(), " batch records, as before"),
+                  text(is.size(), " records",
+                       is.empty() ? std::string() : "; the last: " + describe(is.back())));
   }
-  return {};
+  const auto [old, now] = std::mismatch(was.begin(), was.end(), is.begin());
+  return failed(text(what, ": batch record ", old - was.begin() + 1, " of ", was.size(), ": ",
+                     describe(*old)),
+                describe(*now));
 }
 
 void Bench::glance() {

@@ -111,6 +111,7 @@ class Bench {
   Result<void> unchanged(const wire::StatusReply& before, std::string_view what);
 
   static std::string describe(const wire::Reply& reply);
+  static std::string describe(const wire::BatchRecord& record);
 
   /// Bytes and nothing else.
   Result<void> send(const Bytes& bytes);

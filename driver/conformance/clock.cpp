@@ -107,8 +107,8 @@ Result<std::string> advance(Bench& bench) {
     return std::string("real time");
   }
   PCM_ASSIGN(const auto before, bench.status());
-  PCM_ASSIGN(const auto reply, bench.get<wire::AdvanceTimeReply>(
-                                   wire::AdvanceTimeRequest{before.now + kHour}));
+  PCM_ASSIGN(const auto reply,
+             bench.get<wire::AdvanceTimeReply>(wire::AdvanceTimeRequest{before.now + kHour}));
   const Duration passed = reply.now - before.now;
   if (passed < kHour || passed > kHour + milliseconds(10)) {
     return failed("an hour passes", text(seconds(passed), " s"));

@@ -282,6 +282,18 @@ Result<std::string> drops_queue(Bench& bench) {
   return std::string();
 }
 
+Result<std::string> keeps_batches(Bench& bench) {
+  const Sent sent = bench.make(wire::ProgramRequest{
+      bench.new_batch(), bench.board().limits.min_width, bench.pulse_devices(1), {0}});
+  PCM_TRY(bench.ask(sent));
+  PCM_ASSIGN(const auto before, bench.status());
+  PCM_TRY(bench.reopen());
+  PCM_TRY(bench.get<wire::HelloReply>(wire::HelloRequest{}));
+  PCM_TRY(bench.unchanged(before, "a lost connection"));
+  PCM_TRY(bench.refused(sent, Refusal::DuplicateBatch, "a batch from before, byte for byte"));
+  return std::string();
+}
+
 }  // namespace
 
 void add_sequence_and_order(Checks& checks) {
@@ -331,7 +343,10 @@ void add_connection(Checks& checks) {
       {{{"connection.cut_frame", section, "half a frame from before is forgotten", kInformation},
         cut_frame},
        {{"connection.state", section, "the queue is dropped, all else stays", kInformation},
-        drops_queue}});
+        drops_queue},
+       {{"connection.batches", section, "a batch from before is a DuplicateBatch",
+         kInformation | kPulses},
+        keeps_batches}});
 }
 
 }  // namespace pcmlab::conformance

@@ -426,6 +426,8 @@ std::function<void(BadBoard&)> swallowing(
   });
 }
 
+constexpr std::size_t kEmptyFrame = wire::kHeaderBytes + wire::kCrcBytes;
+
 std::vector<Saboteur> saboteurs() {
   using std::chrono::milliseconds;
   using wire::Refusal;
@@ -458,7 +460,7 @@ std::vector<Saboteur> saboteurs() {
            if (board.counter == 14) replies.push_back(replies.front());
          };
        },
-       {"frames.glued", "order.mixed", "order.window", "order.queue_full",
+       {"frames.glued", "frames.never_ends", "order.mixed", "order.window", "order.queue_full",
         "order.queue_full_no_effect", "order.queued", "abort.queue", "abort.overfull"}},
       {"never answers UnknownRequest",
        [](BadBoard& bad) {
@@ -481,14 +483,27 @@ std::vector<Saboteur> saboteurs() {
            return std::exchange(board.number, frame.sequence) != frame.sequence;
          };
        },
-       {"sequence.copied", "sequence.repeated", "batches.same_frame"}},
+       {"sequence.copied", "sequence.repeated", "batches.same_frame", "clock.advance_again"}},
       {"does not look at the frame CRC",
        repairing([](Bytes& bytes) {
          at_each_frame(bytes, [&bytes](std::size_t at, std::size_t n) {
            if (crcs_at(bytes, at, n).header) make_crcs_right(bytes, at, n);
          });
        }),
-       {"frames.frame_crc", "frames.every_bit", "frames.inside", "frames.truncated"}},
+       {"frames.frame_crc", "frames.every_bit", "frames.inside", "frames.truncated",
+        "frames.never_ends"}},
+      {"finds one frame in what was no payload, and drops the rest",
+       repairing([](Bytes& bytes) {
+         at_each_frame(bytes, [&bytes](std::size_t at, std::size_t n) {
+           if (!crcs_at(bytes, at, n).header || crcs_at(bytes, at, n).frame) return;
+           const std::size_t end = at + wire::kHeaderBytes + n + wire::kCrcBytes;
+           const std::size_t second = at + wire::kHeaderBytes + 2 * kEmptyFrame;
+           if (second >= end) return;
+           std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(second - kEmptyFrame),
+                     bytes.begin() + static_cast<std::ptrdiff_t>(end), std::byte{0});
+         });
+       }),
+       {"frames.never_ends"}},
       {"does not look at the header CRC",
        repairing([](Bytes& bytes) {
          at_each_frame(bytes, [&bytes](std::size_t at, std::size_t n) {
@@ -546,7 +561,8 @@ std::vector<Saboteur> saboteurs() {
            return true;
          };
        },
-       {"opening.hello_again", "opening.epochs", "malformed.hello", "connection.state"}},
+       {"opening.hello_again", "opening.epochs", "malformed.hello", "connection.state",
+        "connection.batches"}},
       {"does not mind bytes behind Status",
        [](BadBoard& bad) {
          bad.request = [](BadBoard&, Frame& frame) {
@@ -584,7 +600,47 @@ std::vector<Saboteur> saboteurs() {
            used->push_back(request.batch);
          })(bad);
        },
-       {"limits.precedence", "batches.duplicate", "batches.same_frame", "batches.sixty_four"}},
+       {"limits.precedence", "batches.duplicate", "batches.same_frame", "batches.continued",
+        "batches.sixty_four", "connection.batches"}},
+      {"keeps 56 bits of a batch number",
+       asking<wire::ProgramRequest>([](BadBoard&, wire::ProgramRequest& request) {
+         request.batch &= (std::uint64_t{1} << 56) - 1;
+       }),
+       {"batches.continued"}},
+      {"has no times in its records",
+       changing<wire::StatusReply>(MessageType::Status,
+                                   [](BadBoard&, wire::StatusReply& reply) {
+                                     for (wire::BatchRecord& record : reply.recent_batches) {
+                                       record.first = record.last = {};
+                                     }
+                                   }),
+       {"batches.times"}},
+      {"has the arrival of the request in its records",
+       changing<wire::StatusReply>(MessageType::Status,
+                                   [](BadBoard&, wire::StatusReply& reply) {
+                                     for (wire::BatchRecord& record : reply.recent_batches) {
+                                       record.first -= std::chrono::microseconds(5);
+                                     }
+                                   }),
+       {"batches.times"}},
+      {"forgets used numbers with the connection",
+       [](BadBoard& bad) {
+         auto used = std::make_shared<std::vector<std::uint64_t>>();
+         auto lost = std::make_shared<bool>(false);
+         bad.disconnected = [lost](BadBoard& board) {
+           *lost = true;
+           board.board.connection_lost();
+           board.from_host.reset();
+           board.asked.clear();
+           board.output.clear();
+         };
+         asking<wire::ProgramRequest>([used, lost](BadBoard&, wire::ProgramRequest& request) {
+           const bool again = std::count(used->begin(), used->end(), request.batch) > 0;
+           used->push_back(request.batch);
+           if (again && *lost) request.batch += std::uint64_t{1} << 50;
+         })(bad);
+       },
+       {"connection.batches"}},
       {"knows a batch only by a Program",
        asking<wire::InitialiseRequest>([](BadBoard& board, wire::InitialiseRequest& request) {
          request.batch = (std::uint64_t{1} << 50) + ++board.number;
@@ -704,6 +760,28 @@ std::vector<Saboteur> saboteurs() {
          if (forward > Duration(0) && forward < std::chrono::hours(2)) request.until += forward;
        }),
        {"clock.advance"}},
+      {"takes a time for a duration",
+       asking<wire::AdvanceTimeRequest>([](BadBoard& board, wire::AdvanceTimeRequest& request) {
+         if (request.until < std::chrono::hours(24)) request.until += board.board.now();
+       }),
+       {"clock.advance", "clock.advance_again"}},
+      {"steps back in time when asked to",
+       [](BadBoard& bad) {
+         bad.reply = [](BadBoard&, const Frame& request, std::vector<Frame>& replies) {
+           const Result<wire::Request> asked = decode_request(request);
+           if (!asked || !std::holds_alternative<wire::AdvanceTimeRequest>(*asked)) return;
+           change_reply<wire::AdvanceTimeReply>(
+               replies, MessageType::AdvanceTime, [&asked](wire::AdvanceTimeReply& reply) {
+                 reply.now = std::get<wire::AdvanceTimeRequest>(*asked).until;
+               });
+         };
+       },
+       {"clock.advance_again"}},
+      {"goes to the end of its clock",
+       asking<wire::AdvanceTimeRequest>([](BadBoard&, wire::AdvanceTimeRequest& request) {
+         if (request.until == BoardTime::max()) request.until = {};
+       }),
+       {"clock.advance_too_far"}},
       {"has references 30 % too high",
        changing<wire::ReadReferencesReply>(MessageType::ReadReferences,
                                            [](BadBoard&, wire::ReadReferencesReply& reply) {
@@ -786,7 +864,7 @@ std::vector<Saboteur> saboteurs() {
            board.output.clear();
          };
        },
-       {"connection.cut_frame", "connection.state", "set_limits.same", "set_limits.looser"}},
+       {"connection.cut_frame", "connection.state", "connection.batches", "set_limits.same"}},
       {"goes on with its queue over a lost connection",
        [](BadBoard& bad) { bad.disconnected = [](BadBoard& board) { board.from_host.reset(); }; },
        {"connection.state"}},
@@ -799,9 +877,11 @@ std::vector<Saboteur> saboteurs() {
            board.output.clear();
          };
        },
-       {"connection.state"}},
+       {"connection.state", "connection.batches"}},
   };
 }
+
+void PrintTo(const Saboteur& saboteur, std::ostream* out) { *out << saboteur.name; }
 
 class Sabotage : public ::testing::TestWithParam<Saboteur> {};
 
