@@ -273,7 +273,7 @@ constexpr Duration kSlowestRoundTrip = milliseconds(20);
 constexpr double kLeastBusy = 0.5;
 
 Result<std::string> round_trip(Bench& bench) {
-  constexpr std::size_t kRounds = 101;
+  constexpr std::size_t kRounds = 51;
   std::vector<Duration> times;
   for (std::size_t i = 0; i < kRounds; ++i) {
     const auto began = Transport::Clock::now();
