@@ -27,6 +27,7 @@ struct Options {
   conformance::Settings settings;
   std::int64_t reply_deadline_ms = conformance::Settings{}.reply_deadline.count();
   std::int64_t silence_ms = conformance::Settings{}.silence.count();
+  double max_amplitude_uA = conformance::Settings{}.max_amplitude.uA();
   bool no_pulses = false;
   bool until_boot = false;
   bool list = false;
@@ -84,6 +85,12 @@ struct Widths {
   std::size_t what = 0;
 };
 
+/// Devices for pulses are neighbours on one word line.
+std::string devices_text(const std::vector<DeviceAddress>& devices) {
+  return fmt::format("bit lines {} to {} of word line {}", devices.front().bit_line.index,
+                     devices.back().bit_line.index, devices.front().word_line.index);
+}
+
 std::string text_of(const Outcome& outcome, const Widths& widths) {
   std::string text =
       fmt::format("  {}  {:<{}}  {:<{}}", word_of(outcome.verdict), name_in_group(outcome.check),
@@ -102,14 +109,19 @@ std::string text_of(const Outcome& outcome, const Widths& widths) {
   line("section", outcome.check.section);
   line("expected", outcome.expected);
   line("came", outcome.found);
-  line("request", conformance::hex(outcome.request));
-  line("reply", conformance::hex(outcome.reply));
+  const auto frame = [&line](const char* name, const std::vector<std::byte>& bytes) {
+    if (bytes.empty()) return;
+    line(name, conformance::describe_frame(bytes));
+    line("", conformance::hex(bytes));
+  };
+  frame("request", outcome.request);
+  frame("reply", outcome.reply);
   return text;
 }
 
 std::string text_of(const Report& report, const std::string& board) {
-  std::string text = fmt::format("{}\nheld against protocol/README.md, version {}\n", board,
-                                 int{wire::kProtocolVersion});
+  std::string text = fmt::format("{}\nover {}, held against protocol/README.md, version {}\n",
+                                 board, report.peer, int{wire::kProtocolVersion});
   Widths widths;
   for (const Outcome& outcome : report.outcomes) {
     widths.name = std::max(widths.name, name_in_group(outcome.check).size());
@@ -125,10 +137,10 @@ std::string text_of(const Report& report, const std::string& board) {
   }
   text += '\n';
   for (const std::string& note : report.notes) text += "note: " + note + "\n";
-  if (report.board && report.pulses > 0) {
-    text += fmt::format("{} devices of word line {} got {} pulses in all\n", report.pulse_devices,
-                        report.board->shape.word_lines - 1,
-                        grouped(static_cast<std::int64_t>(report.pulses)));
+  if (!report.pulsed.empty()) {
+    text +=
+        fmt::format("{} got {} pulses in all, no other device any\n", devices_text(report.pulsed),
+                    grouped(static_cast<std::int64_t>(report.pulses)));
   } else {
     text += "no device got a pulse\n";
   }
@@ -149,7 +161,10 @@ std::string json_of(const Report& report, const std::string& board) {
   json["passed"] = report.count(Verdict::Passed);
   json["failed"] = report.count(Verdict::Failed);
   json["skipped"] = report.count(Verdict::Skipped);
-  json["pulse_devices"] = report.pulse_devices;
+  json["pulsed"] = nlohmann::ordered_json::array();
+  for (const DeviceAddress& device : report.pulsed) {
+    json["pulsed"].push_back({device.word_line.index, device.bit_line.index});
+  }
   json["pulses"] = report.pulses;
   json["requests"] = report.requests;
   json["bytes_sent"] = report.bytes_sent;
@@ -176,14 +191,16 @@ std::string json_of(const Report& report, const std::string& board) {
 
 // ---- the run -----------------------------------------------------------------------------------
 
-conformance::Observer observer_of(ConsoleObserver& console) {
+conformance::Observer observer_of(ConsoleObserver& console, Current max_amplitude) {
   conformance::Observer observer;
-  observer.board = [&console](const BoardInformation& board, std::size_t devices,
-                              std::uint64_t pulses_each) {
+  observer.board = [&console, max_amplitude](const BoardInformation& board,
+                                             const std::vector<DeviceAddress>& devices,
+                                             std::uint64_t pulses_each) {
+    if (devices.empty()) return console.message("no device gets a pulse");
     console.message(
-        devices == 0 ? "no device gets a pulse"
-                     : fmt::format("bit lines 0 to {} of word line {} get at most {} pulses each",
-                                   devices - 1, board.shape.word_lines - 1, pulses_each));
+        fmt::format("{} get at most {} pulses each, of {:.6g} uA at most; no other device",
+                    devices_text(devices), pulses_each,
+                    std::min(max_amplitude, board.limits.max_amplitude).uA()));
   };
   observer.started = [&console](std::size_t number, std::size_t count, const CheckInfo& check) {
     db::ProgressRow progress;
@@ -211,13 +228,14 @@ Result<void> selftest(Session& session, const Options& options) {
   conformance::Settings settings = options.settings;
   settings.reply_deadline = std::chrono::milliseconds(options.reply_deadline_ms);
   settings.silence = std::chrono::milliseconds(options.silence_ms);
+  settings.max_amplitude = Current::from_uA(options.max_amplitude_uA);
   if (options.no_pulses) settings.pulse_devices = 0;
   if (options.until_boot) settings.until_boot = true;
   PCM_ASSIGN(const auto transport, open_transport(plan, Purpose::Run));
   Report report;
   {
     ConsoleObserver console(session.quiet);
-    report = conformance::run(*transport, settings, observer_of(console));
+    report = conformance::run(*transport, settings, observer_of(console, settings.max_amplitude));
   }
   const std::string board = describe_board(plan);
   fmt::print("{}", session.json ? json_of(report, board) : text_of(report, board));
@@ -231,16 +249,27 @@ void add_selftest(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand(
       "selftest",
       "Holds a board against the protocol's specification, for those who write firmware. Sends "
-      "pulses to devices of the last word line, and on a board with virtual time tightens its "
-      "limits until its next boot");
+      "pulses to 32 devices of the last word line and to no other, and tightens the limits of a "
+      "board with virtual time until its next boot");
   auto options = std::make_shared<Options>();
-  command->add_option("--plan", options->plan, "a plan whose board is tested; default: the mock");
+  command->add_option("--plan", options->plan,
+                      "a plan whose board is tested; default: the mock. A board on the USB needs "
+                      "no plan: --set board.kind=usb");
   add_plan_assignments(*command, options->assignments);
   command
       ->add_option("--devices", options->settings.pulse_devices,
-                   "so many devices of the last word line get pulses")
+                   "so many neighbours on one word line get pulses, and no other device")
       ->capture_default_str()
       ->check(CLI::Range(1, 65535));
+  command->add_option("--word-line", options->settings.pulse_word_line,
+                      "of those devices; default: the last");
+  command->add_option("--bit-line", options->settings.first_pulse_bit_line, "of the first of them")
+      ->capture_default_str();
+  command
+      ->add_option("--max-amplitude-uA", options->max_amplitude_uA,
+                   "no pulse is stronger, whatever the board's limit")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, wire::kMaxAmplitude_uA));
   command->add_flag("--no-pulses", options->no_pulses, "sends no pulses and nothing of the kind");
   command->add_flag("--until-boot", options->until_boot,
                     "also tightens limits of a board with real time: no pulses until its next "

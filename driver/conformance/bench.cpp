@@ -11,14 +11,6 @@
 namespace pcmlab::conformance {
 namespace {
 
-std::string name_of(std::uint8_t type) {
-  const bool reply = (type & wire::kReplyBit) != 0;
-  const auto request = static_cast<wire::MessageType>(type & ~wire::kReplyBit);
-  const std::string_view name = to_string(request);
-  const std::string number = text("type 0x", std::hex, unsigned{type});
-  return name.empty() ? number : text(number, " (", name, reply ? " reply)" : ")");
-}
-
 Bytes bytes_of(const wire::Frame& frame) {
   return RawFrame{.type = frame.type,
                   .payload = frame.payload,
@@ -28,6 +20,14 @@ Bytes bytes_of(const wire::Frame& frame) {
 }
 
 }  // namespace
+
+std::string name_of(std::uint8_t type) {
+  const bool reply = (type & wire::kReplyBit) != 0;
+  const auto request = static_cast<wire::MessageType>(type & ~wire::kReplyBit);
+  const std::string_view name = to_string(request);
+  const std::string number = text("type 0x", std::hex, unsigned{type});
+  return name.empty() ? number : text(number, " (", name, reply ? " reply)" : ")");
+}
 
 tl::unexpected<Error> failed(std::string expected, std::string came) {
   return fail(ErrorCode::Refused, std::move(came), std::move(expected));
@@ -289,9 +289,19 @@ void Bench::glance() {
 }
 
 Result<void> Bench::reopen() {
-  PCM_TRY(transport_.reopen(Transport::Clock::now() + settings_.reply_deadline));
+  PCM_TRY(transport_.reopen(Transport::Clock::now() + settings_.reopen_deadline));
   reader_.reset();
   return {};
+}
+
+Result<bool> Bench::come_back() {
+  PCM_TRY(reopen());
+  PCM_TRY(get<wire::HelloReply>(wire::HelloRequest{}));
+  if (!information_) return false;
+  PCM_ASSIGN(wire::InformationReply now, get<wire::InformationReply>(wire::InformationRequest{}));
+  const bool booted = now.boot_epoch != information_->boot_epoch;
+  set_board(std::move(now));
+  return booted;
 }
 
 Result<std::vector<wire::Frame>> Bench::listen(std::chrono::milliseconds duration) {
@@ -314,12 +324,15 @@ void Bench::begin_check() {
 
 std::vector<DeviceAddress> Bench::pulse_devices(std::size_t count) const {
   const ArrayShape shape = information_->shape;
-  count = std::min({count, settings_.pulse_devices, std::size_t{shape.bit_lines},
+  const std::size_t first = std::min(settings_.first_pulse_bit_line, shape.bit_lines);
+  count = std::min({count, settings_.pulse_devices, shape.bit_lines - first,
                     std::size_t{information_->limits.max_devices_per_request}});
+  const std::uint16_t word_line =
+      settings_.pulse_word_line.value_or(static_cast<std::uint16_t>(shape.word_lines - 1));
   std::vector<DeviceAddress> devices;
-  for (std::size_t b = 0; b < count; ++b) {
-    devices.push_back({WordLine{static_cast<std::uint16_t>(shape.word_lines - 1)},
-                       BitLine{static_cast<std::uint16_t>(b)}});
+  if (word_line >= shape.word_lines) return devices;
+  for (std::size_t b = first; b < first + count; ++b) {
+    devices.push_back({WordLine{word_line}, BitLine{static_cast<std::uint16_t>(b)}});
   }
   return devices;
 }
@@ -347,7 +360,7 @@ wire::ReadRequest Bench::long_read(Duration about) const {
 
 wire::Pulse Bench::within_limits(double amplitude_uA, Duration width) const {
   const wire::Limits& limits = information_->limits;
-  return {std::min(Current::from_uA(amplitude_uA), limits.max_amplitude),
+  return {std::min({Current::from_uA(amplitude_uA), limits.max_amplitude, settings_.max_amplitude}),
           std::clamp(width, limits.min_width, std::max(limits.min_width, limits.max_width))};
 }
 

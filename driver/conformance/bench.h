@@ -49,6 +49,8 @@ struct RawFrame {
   Bytes bytes() const;
 };
 
+/// "type 0x4 (Program)".
+std::string name_of(std::uint8_t type);
 Bytes payload_of(const wire::Request& request);
 Bytes joined(std::initializer_list<std::span<const std::byte>> parts);
 
@@ -119,6 +121,8 @@ class Bench {
   void glance();
   /// Connects again and forgets what was on its way.
   Result<void> reopen();
+  /// After a lost connection: also asks the board again who it is. \return whether it has booted
+  Result<bool> come_back();
   /// Listens. \return frames that nobody expected.
   Result<std::vector<wire::Frame>> listen(std::chrono::milliseconds duration);
 
@@ -134,7 +138,7 @@ class Bench {
   std::uint16_t top_code() const {
     return static_cast<std::uint16_t>((1u << information_->adc_bits) - 1);
   }
-  /// Devices on the last word line that get pulses, at most `count`.
+  /// Devices that get pulses, at most `count`.
   std::vector<DeviceAddress> pulse_devices(std::size_t count = SIZE_MAX) const;
   /// As many devices as one likes: the array walked line by line, again and again.
   std::vector<DeviceAddress> any_devices(std::size_t count) const;
@@ -142,7 +146,7 @@ class Bench {
   /// A read that keeps the board at work for about that long, as far as its limits allow.
   wire::ReadRequest long_read(Duration about) const;
   Duration time_of(const wire::Request& request) const;
-  /// A pulse within the limits, as near to the one wanted as they allow.
+  /// A pulse within the board's limits and the settings', as near to the one wanted as they allow.
   wire::Pulse within_limits(double amplitude_uA, Duration width) const;
 
   std::mt19937_64& random() { return random_; }

@@ -7,9 +7,12 @@
 
 #include "driver/conformance/bench.h"
 #include "driver/conformance/checks.h"
+#include "protocol/bytes.h"
 
 namespace pcmlab::conformance {
 namespace {
+
+constexpr std::uint32_t kMagicNumber = 0x424D4350;  // "PCMB"
 
 Checks all_checks() {
   Checks checks;
@@ -43,7 +46,7 @@ class Runner {
     if (bench_.knows_board()) report_.board = bench_.board();
     report_.peer = bench_.peer();
     report_.pulses = bench_.pulses();
-    if (report_.pulses > 0) report_.pulse_devices = bench_.pulse_devices().size();
+    if (report_.pulses > 0) report_.pulsed = bench_.pulse_devices();
     report_.requests = bench_.requests();
     report_.bytes_sent = bench_.bytes_sent();
     report_.bytes_received = bench_.bytes_received();
@@ -61,7 +64,8 @@ class Runner {
     for (const Check& check : checks) {
       if (reason_to_skip(check.info).empty()) each += check.info.pulses_each;
     }
-    observer_.board(bench_.board(), each > 0 ? bench_.pulse_devices().size() : 0, each);
+    observer_.board(bench_.board(),
+                    each > 0 ? bench_.pulse_devices() : std::vector<DeviceAddress>(), each);
   }
 
   std::string reason_to_skip(const CheckInfo& check) const {
@@ -70,6 +74,9 @@ class Runner {
       return "the board has not said who it is";
     }
     if ((check.needs & kPulses) != 0 && settings_.pulse_devices == 0) return "no pulses wanted";
+    if ((check.needs & kPulses) != 0 && bench_.pulse_devices().empty()) {
+      return "the devices for pulses are outside the array";
+    }
     if ((check.needs & kUntilBoot) != 0 &&
         !settings_.until_boot.value_or(bench_.has(wire::kVirtualTime))) {
       return "would tighten limits until the board's next boot";
@@ -128,12 +135,11 @@ class Runner {
     silent_ = 0;
     if (++recoveries_ > kRecoveries) {
       gone_ = what + ", again";
-    } else if (const Result<void> reopened = bench_.reopen(); !reopened) {
-      gone_ = what + "; it could not be opened again: " + reopened.error().message;
-    } else if (const auto hello = bench_.ask(wire::HelloRequest{}); !hello) {
-      gone_ = what + "; opened again, but the board does not answer Hello";
+    } else if (const Result<bool> booted = bench_.come_back(); !booted) {
+      gone_ = what + "; the board did not come back: " + booted.error().message;
     } else {
-      report_.notes.push_back(what + "; it was opened again");
+      report_.notes.push_back(what + "; it was opened again" +
+                              (*booted ? ", and the board has booted" : ""));
       return;
     }
     report_.notes.push_back(gone_ + "; the rest was not run");
@@ -168,6 +174,19 @@ std::vector<CheckInfo> checks() {
 
 Report run(Transport& transport, const Settings& settings, const Observer& observer) {
   return Runner(transport, settings, observer).run();
+}
+
+std::string describe_frame(const std::vector<std::byte>& frame) {
+  wire::ByteReader header(frame);
+  const bool magic = header.u32() == kMagicNumber;
+  header.u8();
+  const std::uint8_t type = header.u8();
+  const std::uint16_t flags = header.u16();
+  const std::uint32_t sequence = header.u32();
+  const std::uint32_t length = header.u32();
+  if (!magic || frame.size() < wire::kHeaderBytes) return text(frame.size(), " bytes, no frame");
+  return text(name_of(type), (flags & wire::kRefusalFlag) != 0 ? ", a refusal" : "", ", sequence ",
+              sequence, ", payload of ", length, " bytes");
 }
 
 std::string hex(const std::vector<std::byte>& bytes, std::size_t at_most) {

@@ -31,8 +31,15 @@ struct Settings {
   std::chrono::milliseconds reply_deadline{2000};
   /// How long to listen for replies that should not come, after each check.
   std::chrono::milliseconds silence{20};
-  /// Pulses go to the first so many devices of the last word line and to no other; 0 = no pulses.
-  std::size_t pulse_devices = 64;
+  /// How long a board that was lost has to come back.
+  std::chrono::milliseconds reopen_deadline{10000};
+  /// Pulses go to so many devices of one word line, from one bit line on, and to no other; 0 = no
+  /// pulses.
+  std::size_t pulse_devices = 32;
+  std::optional<std::uint16_t> pulse_word_line = {};  ///< unset: the last
+  std::uint16_t first_pulse_bit_line = 0;
+  /// No pulse that the board should send is stronger, whatever its limit.
+  Current max_amplitude = Current::from_uA(450);
   /// Whether limits may be tightened until the next boot. Unset: on a board with virtual time.
   std::optional<bool> until_boot = {};
   std::uint64_t seed = 1;  ///< of the garbage and the damage
@@ -69,8 +76,8 @@ struct Report {
   std::string peer;
   std::vector<Outcome> outcomes;
   std::vector<std::string> notes;  ///< such as a connection that was lost and opened again
-  std::size_t pulse_devices = 0;   ///< that got pulses
-  std::uint64_t pulses = 0;        ///< as acknowledged
+  std::vector<DeviceAddress> pulsed;
+  std::uint64_t pulses = 0;  ///< as acknowledged
   std::uint64_t requests = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
@@ -81,9 +88,10 @@ struct Report {
 
 /// Told while it runs; any may be empty.
 struct Observer {
-  /// Once, when the board has said who it is and before any pulse: devices, and the most pulses
-  /// that each of them gets.
-  std::function<void(const wire::InformationReply&, std::size_t devices, std::uint64_t pulses_each)>
+  /// Once, when the board has said who it is and before any pulse: the devices that get pulses, and
+  /// how many each of them at most.
+  std::function<void(const wire::InformationReply&, const std::vector<DeviceAddress>& devices,
+                     std::uint64_t pulses_each)>
       board;
   std::function<void(std::size_t number, std::size_t count, const CheckInfo&)> started;
   std::function<void(const Outcome&)> finished;
@@ -95,6 +103,9 @@ std::vector<CheckInfo> checks();
 /// Runs them. Failed checks stop nothing; a lost connection is opened again, and when that fails
 /// or the board stays silent the rest is skipped. The transport is used as it is: freshly opened.
 Report run(Transport& transport, const Settings& settings, const Observer& observer = {});
+
+/// "Program, sequence 12, payload of 64 bytes": what a frame says it is.
+std::string describe_frame(const std::vector<std::byte>& frame);
 
 /// "50 43 4D 42 01 03 .. (44 bytes)": the first bytes as hexadecimal digits.
 std::string hex(const std::vector<std::byte>& bytes, std::size_t at_most = 48);

@@ -86,9 +86,13 @@ Result<std::string> at_the_limits(Bench& bench) {
     PCM_TRY(bench.get<wire::InitialiseReply>(
         initialise(bench, {{Current(), width}}, wire::DeviceList{devices})));
   }
+  if (limits.max_amplitude > bench.settings().max_amplitude) {
+    return text("widths only, ", limits.max_amplitude.uA(), " uA is more than ",
+                bench.settings().max_amplitude.uA(), " uA");
+  }
   PCM_TRY(bench.get<wire::ProgramReply>(
       program(bench, devices, steps(limits.max_amplitude), limits.min_width)));
-  return std::string();
+  return text("up to ", limits.max_amplitude.uA(), " uA");
 }
 
 Result<std::string> devices(Bench& bench) {
