@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct Options {
   conformance::Settings settings;
   std::int64_t reply_deadline_ms = conformance::Settings{}.reply_deadline.count();
   std::int64_t silence_ms = conformance::Settings{}.silence.count();
-  double max_amplitude_uA = conformance::Settings{}.max_amplitude.uA();
+  std::optional<double> max_amplitude_uA;
   bool no_pulses = false;
   bool until_boot = false;
   bool list = false;
@@ -191,16 +192,14 @@ std::string json_of(const Report& report, const std::string& board) {
 
 // ---- the run -----------------------------------------------------------------------------------
 
-conformance::Observer observer_of(ConsoleObserver& console, Current max_amplitude) {
+conformance::Observer observer_of(ConsoleObserver& console) {
   conformance::Observer observer;
-  observer.board = [&console, max_amplitude](const BoardInformation& board,
-                                             const std::vector<DeviceAddress>& devices,
-                                             std::uint64_t pulses_each) {
+  observer.board = [&console](const std::vector<DeviceAddress>& devices, std::uint64_t pulses_each,
+                              Current strongest) {
     if (devices.empty()) return console.message("no device gets a pulse");
     console.message(
         fmt::format("{} get at most {} pulses each, of {:.6g} uA at most; no other device",
-                    devices_text(devices), pulses_each,
-                    std::min(max_amplitude, board.limits.max_amplitude).uA()));
+                    devices_text(devices), pulses_each, strongest.uA()));
   };
   observer.started = [&console](std::size_t number, std::size_t count, const CheckInfo& check) {
     db::ProgressRow progress;
@@ -228,14 +227,16 @@ Result<void> selftest(Session& session, const Options& options) {
   conformance::Settings settings = options.settings;
   settings.reply_deadline = std::chrono::milliseconds(options.reply_deadline_ms);
   settings.silence = std::chrono::milliseconds(options.silence_ms);
-  settings.max_amplitude = Current::from_uA(options.max_amplitude_uA);
+  if (options.max_amplitude_uA) {
+    settings.max_amplitude = Current::from_uA(*options.max_amplitude_uA);
+  }
   if (options.no_pulses) settings.pulse_devices = 0;
   if (options.until_boot) settings.until_boot = true;
   PCM_ASSIGN(const auto transport, open_transport(plan, Purpose::Run));
   Report report;
   {
     ConsoleObserver console(session.quiet);
-    report = conformance::run(*transport, settings, observer_of(console, settings.max_amplitude));
+    report = conformance::run(*transport, settings, observer_of(console));
   }
   const std::string board = describe_board(plan);
   fmt::print("{}", session.json ? json_of(report, board) : text_of(report, board));
@@ -267,8 +268,8 @@ void add_selftest(CLI::App& app, Session& session) {
       ->capture_default_str();
   command
       ->add_option("--max-amplitude-uA", options->max_amplitude_uA,
-                   "no pulse is stronger, whatever the board's limit")
-      ->capture_default_str()
+                   "no pulse is stronger, whatever the board's limit; default: 450 on a board with "
+                   "real time")
       ->check(CLI::Range(1.0, wire::kMaxAmplitude_uA));
   command->add_flag("--no-pulses", options->no_pulses, "sends no pulses and nothing of the kind");
   command->add_flag("--until-boot", options->until_boot,

@@ -358,9 +358,14 @@ wire::ReadRequest Bench::long_read(Duration about) const {
   return read;
 }
 
+Current Bench::max_amplitude() const {
+  return settings_.max_amplitude.value_or(
+      has(wire::kVirtualTime) ? Current::from_uA(wire::kMaxAmplitude_uA) : kRealChip);
+}
+
 wire::Pulse Bench::within_limits(double amplitude_uA, Duration width) const {
   const wire::Limits& limits = information_->limits;
-  return {std::min({Current::from_uA(amplitude_uA), limits.max_amplitude, settings_.max_amplitude}),
+  return {std::min({Current::from_uA(amplitude_uA), limits.max_amplitude, max_amplitude()}),
           std::clamp(width, limits.min_width, std::max(limits.min_width, limits.max_width))};
 }
 

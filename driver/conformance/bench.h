@@ -142,6 +142,8 @@ class Bench {
   std::vector<DeviceAddress> pulse_devices(std::size_t count = SIZE_MAX) const;
   /// As many devices as one likes: the array walked line by line, again and again.
   std::vector<DeviceAddress> any_devices(std::size_t count) const;
+  /// What no request exceeds.
+  Current max_amplitude() const;
   std::uint64_t new_batch() { return next_batch_++; }
   /// A read that keeps the board at work for about that long, as far as its limits allow.
   wire::ReadRequest long_read(Duration about) const;

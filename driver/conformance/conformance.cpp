@@ -64,8 +64,8 @@ class Runner {
     for (const Check& check : checks) {
       if (reason_to_skip(check.info).empty()) each += check.info.pulses_each;
     }
-    observer_.board(bench_.board(),
-                    each > 0 ? bench_.pulse_devices() : std::vector<DeviceAddress>(), each);
+    observer_.board(each > 0 ? bench_.pulse_devices() : std::vector<DeviceAddress>(), each,
+                    std::min(bench_.max_amplitude(), bench_.board().limits.max_amplitude));
   }
 
   std::string reason_to_skip(const CheckInfo& check) const {

@@ -26,6 +26,9 @@ enum Need : unsigned {
   kUntilBoot = 1u << 2,    ///< tightens limits until the board's next boot
 };
 
+/// As strong as a RESET.
+constexpr Current kRealChip = Current::from_uA(450);
+
 struct Settings {
   /// How long the board may be silent beyond twice the time its work takes.
   std::chrono::milliseconds reply_deadline{2000};
@@ -38,8 +41,9 @@ struct Settings {
   std::size_t pulse_devices = 32;
   std::optional<std::uint16_t> pulse_word_line = {};  ///< unset: the last
   std::uint16_t first_pulse_bit_line = 0;
-  /// No pulse that the board should send is stronger, whatever its limit.
-  Current max_amplitude = Current::from_uA(450);
+  /// No request has a stronger pulse, whatever the board's limit and also to see it refused. Unset:
+  /// kRealChip on a board with real time, as strong as the wire can say on a simulated one.
+  std::optional<Current> max_amplitude = {};
   /// Whether limits may be tightened until the next boot. Unset: on a board with virtual time.
   std::optional<bool> until_boot = {};
   std::uint64_t seed = 1;  ///< of the garbage and the damage
@@ -88,10 +92,10 @@ struct Report {
 
 /// Told while it runs; any may be empty.
 struct Observer {
-  /// Once, when the board has said who it is and before any pulse: the devices that get pulses, and
-  /// how many each of them at most.
-  std::function<void(const wire::InformationReply&, const std::vector<DeviceAddress>& devices,
-                     std::uint64_t pulses_each)>
+  /// Once, when the board has said who it is and before any pulse: the devices that get pulses, how
+  /// many each of them at most, and how strong.
+  std::function<void(const std::vector<DeviceAddress>& devices, std::uint64_t pulses_each,
+                     Current strongest)>
       board;
   std::function<void(std::size_t number, std::size_t count, const CheckInfo&)> started;
   std::function<void(const Outcome&)> finished;
