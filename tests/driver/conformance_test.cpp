@@ -490,7 +490,8 @@ std::function<void(BadBoard&)> swallowing(
 }
 
 /// A board that takes requests of a kind after a change to their payload.
-std::function<void(BadBoard&)> forgiving(MessageType type, std::function<void(Bytes&)> change) {
+std::function<void(BadBoard&)> forgiving(MessageType type,
+                                         const std::function<void(Bytes&)>& change) {
   return [type, change](BadBoard& bad) {
     bad.request = [type, change](BadBoard&, Frame& frame) {
       if (request_of(frame) == type) change(frame.payload);
