@@ -107,9 +107,7 @@ std::chrono::milliseconds wait_for_board(const Plan& plan) {
 
 }  // namespace
 
-Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
-                                          std::function<void(const BoardEvent&)> tell,
-                                          std::stop_token stop) {
+Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose) {
   PCM_ASSIGN(std::unique_ptr<Transport> transport, transport_of(plan));
   const std::string& record = plan.section("board").text("record");
   if (!record.empty() && purpose == Purpose::Check) PCM_TRY(check_can_be_made(record));
@@ -121,6 +119,13 @@ Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
     PCM_ASSIGN(std::unique_ptr<RecordingWriter> writer, RecordingWriter::create(record, header));
     transport = std::make_unique<RecordingTransport>(std::move(transport), std::move(writer));
   }
+  return transport;
+}
+
+Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
+                                          std::function<void(const BoardEvent&)> tell,
+                                          std::stop_token stop) {
+  PCM_ASSIGN(std::unique_ptr<Transport> transport, open_transport(plan, purpose));
   PCM_ASSIGN(std::unique_ptr<TestBoard> board, TestBoard::open(std::move(transport)));
   RecoverySettings recovery;
   recovery.wait_for_board = wait_for_board(plan);

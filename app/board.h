@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// The board that a plan asks for in [board]: the mock or a replay, recorded or not.
+/// The board that a plan asks for in [board]: the mock or a replay, recorded or not; as a Board,
+/// or as the bare bytes to it and back.
 /// Functions without state; who opens a board owns it.
 #pragma once
 
@@ -11,6 +12,7 @@
 
 #include "driver/board.h"
 #include "driver/recovering_board.h"
+#include "driver/transport.h"
 #include "experiments/engine/plan.h"
 #include "protocol/error.h"
 
@@ -21,12 +23,17 @@ enum class Purpose {
   Check,  ///< makes no file; says whether Run could make it
 };
 
-/// A board that goes on after interruptions and waits for a cable to be put in again.
+/// The way to the board, on which nothing was said yet.
 /// \param plan  with the sections [board], [mock] and [faults]
+/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), UsbTransport::open(),
+/// load_recording() and RecordingWriter::create().
+Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose);
+
+/// A board over open_transport() that goes on after interruptions and waits for a cable to be put
+/// in again.
 /// \param tell  gets what happens to the board without becoming an error; may be empty
 /// \param stop  ends the waiting for a board
-/// Errors: BadPlan ([board] contradicts itself), those of mock_transport(), load_recording(),
-/// RecordingWriter::create() and TestBoard::open().
+/// Errors: also those of TestBoard::open().
 Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
                                           std::function<void(const BoardEvent&)> tell = {},
                                           std::stop_token stop = {});

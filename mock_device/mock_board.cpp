@@ -386,8 +386,9 @@ wire::Reply MockBoard::answer(const wire::SetLimitsRequest& request) {
   limits_.max_width = std::min(limits_.max_width, asked.max_width);
   limits_.max_devices_per_request =
       std::min(limits_.max_devices_per_request, asked.max_devices_per_request);
+  // Never 0, or the board would refuse everything until its next boot.
   limits_.max_requests_in_flight =
-      std::min(limits_.max_requests_in_flight, asked.max_requests_in_flight);
+      std::clamp<std::uint8_t>(asked.max_requests_in_flight, 1, limits_.max_requests_in_flight);
   limits_.max_temperature = std::min(limits_.max_temperature, asked.max_temperature);
   if (pulses_allowed(asked) < pulses_allowed(limits_)) {
     limits_.max_pulses_per_device = asked.max_pulses_per_device;

@@ -190,10 +190,48 @@ TEST(CommandLine, SelftestPassesOnTheMockBoard) {
   const CommandResult test = pcmlab({"selftest"});
   EXPECT_EQ(test.exit_code, kDone) << test.out;
   EXPECT_THAT(test.out, Not(HasSubstr("FAIL")));
-  const auto json = nlohmann::json::parse(pcmlab({"selftest", "--json"}).out);
-  EXPECT_GE(json.size(), 9u);
+  EXPECT_THAT(test.out, HasSubstr("0 failed"));
+  EXPECT_THAT(test.err, HasSubstr("bit lines 0 to 31 of word line 511 get at most"));
+  const auto json = nlohmann::json::parse(pcmlab({"selftest", "--json", "--quiet"}).out);
+  EXPECT_EQ(json.at("serial"), "MOCK0001");
+  EXPECT_EQ(json.at("failed"), 0);
+  EXPECT_GE(json.at("checks").size(), 80u);
   const auto devices = nlohmann::json::parse(pcmlab({"devices", "--json"}).out);
   EXPECT_EQ(devices.at(0).at("serial"), "MOCK0001");
+}
+
+TEST(CommandLine, SelftestTestsTheBoardOfThePlanAndEndsWith7WhenACheckFailed) {
+  const TemporaryFolder folder;
+  const std::string plan = folder.file("plan.toml",
+                                       "[mock]\nserial = \"ANOTHER\"\nword_lines = 8\n"
+                                       "[faults]\nreference_error = 0.3\n"
+                                       "[[step]]\nexperiment = \"program\"\n");
+  const CommandResult test =
+      pcmlab({"selftest", "--plan", plan, "--set", "faults.seed=3", "--devices", "5"});
+  EXPECT_EQ(test.exit_code, kCheckFailed);
+  EXPECT_THAT(test.out, HasSubstr("serial ANOTHER"));
+  EXPECT_THAT(test.out, HasSubstr("bit lines 0 to 4 of word line 7 got"));
+  EXPECT_THAT(test.out, HasSubstr("FAIL  line"));
+  EXPECT_THAT(test.out, HasSubstr("expected  a gain within 20 %"));
+  EXPECT_THAT(test.out, HasSubstr("request   type 0xb (ReadReferences), sequence"));
+  EXPECT_THAT(test.out, HasSubstr("1 failed"));
+}
+
+TEST(CommandLine, SelftestListsItsChecksAndSendsNoPulsesWhenTold) {
+  const auto list = nlohmann::json::parse(pcmlab({"selftest", "--list", "--json"}).out);
+  EXPECT_GE(list.size(), 80u);
+  EXPECT_EQ(list.at(0).at("check"), "opening.before_hello");
+  const CommandResult quiet = pcmlab({"selftest", "--no-pulses", "--quiet"});
+  EXPECT_EQ(quiet.exit_code, kDone);
+  EXPECT_THAT(quiet.out, HasSubstr("no device got a pulse"));
+  EXPECT_EQ(quiet.err, "");
+}
+
+TEST(CommandLine, SelftestRefusesARecording) {
+  const CommandResult test =
+      pcmlab({"selftest", "--set", "board.kind=replay", "--set", "board.recording=x.rec"});
+  EXPECT_EQ(test.exit_code, kBadInput);
+  EXPECT_THAT(test.err, HasSubstr("a recording cannot be tested"));
 }
 
 }  // namespace

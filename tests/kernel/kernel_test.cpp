@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "driver/conformance/conformance.h"
 #include "driver/recovering_board.h"
 #include "driver/test_board.h"
 #include "driver/usb_transport.h"
@@ -48,15 +49,16 @@ const char* name_of(UsbSpeed speed) { return speed == UsbSpeed::High ? "high" : 
 /// A mock board on a port of the kernel.
 class KernelTestBase : public ::testing::Test {
  protected:
-  void make(UsbSpeed speed, const mock::FaultPlan& faults = {}) {
+  void make(UsbSpeed speed, const mock::FaultPlan& faults = {}, const mock::BoardPace& pace = {}) {
     mock::MockBoardSettings settings;
     settings.serial = "KERNEL01";
+    if (pace.time_scale > 0) settings.capabilities &= ~std::uint32_t{wire::kVirtualTime};
     settings.ledger_batches = 100000;
     auto board = std::make_unique<mock::FaultyBoard>(
         mock::PcmChip(TestBench::good_devices(), kShape, 1, 1), settings, faults);
     mock::UsbIdentity identity;
     identity.serial = settings.serial;
-    device_ = std::make_unique<mock::UsbipDevice>(std::move(board), mock::BoardPace{},
+    device_ = std::make_unique<mock::UsbipDevice>(std::move(board), pace,
                                                   mock::UsbDescriptors(identity, speed));
     port_ = std::make_unique<VhciPort>(*device_);
   }
@@ -199,6 +201,25 @@ TEST_P(KernelTest, BlockReadsKeepTheChipAlmostAsBusyAsWithoutUsb) {
   constexpr int kAsked = 500;
   for (int i = 0; i < kAsked; ++i) ASSERT_TRUE(board->status());
   figure("round trip" + at, 1e6 * seconds_since(asked) / kAsked, "us");
+}
+
+TEST_P(KernelTest, TheMockBoardPassesTheSelftestInRealTime) {
+  mock::BoardPace pace;
+  pace.time_scale = 1;
+  make(GetParam(), {}, pace);
+  plug_in();
+  const auto transport = UsbTransport::open();
+  ASSERT_TRUE(transport) << transport.error().message;
+  const auto began = Clock::now();
+  const conformance::Report report = conformance::run(**transport, {});
+  figure(std::string("selftest at ") + name_of(GetParam()) + " speed", seconds_since(began), "s");
+  for (const conformance::Outcome& outcome : report.outcomes) {
+    // How busy an emulated processor keeps the chip is no matter of the board's.
+    if (outcome.check.group() == "speed") continue;
+    EXPECT_NE(outcome.verdict, conformance::Verdict::Failed)
+        << outcome.check.id << ": expected " << outcome.expected << "; came " << outcome.found;
+  }
+  EXPECT_EQ(report.notes, std::vector<std::string>());
 }
 
 INSTANTIATE_TEST_SUITE_P(AtBothSpeeds, KernelTest,

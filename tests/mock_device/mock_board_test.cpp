@@ -348,6 +348,15 @@ TEST_F(MockBoardTest, TightensLimitsAndNeverLoosensThem) {
   EXPECT_EQ(ask<wire::InformationReply>(wire::InformationRequest{}).limits, expected);
 }
 
+TEST_F(MockBoardTest, AlwaysAllowsOneRequestInFlight) {
+  wire::Limits asked = settings.limits;
+  asked.max_requests_in_flight = 0;
+  wire::Limits expected = settings.limits;
+  expected.max_requests_in_flight = 1;
+  EXPECT_EQ(ask<wire::SetLimitsReply>(wire::SetLimitsRequest{asked}).limits, expected);
+  EXPECT_EQ(ask<wire::InformationReply>(wire::InformationRequest{}).limits, expected);
+}
+
 // ---- queue -----------------------------------------------------------------------------------
 
 TEST_F(MockBoardTest, ExecutesOneRequestAtATimeInTheOrderOfArrival) {
