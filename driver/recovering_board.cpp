@@ -86,9 +86,14 @@ Result<BoardStatus> RecoveringBoard::recover(const Error& error) {
     Result<BoardStatus> status = ask_status();
     if (status || !is_interruption(status.error())) return status;
   }
-  PCM_TRY(reopen_patiently());
-  tell(BoardEvent::Kind::Reconnected, "board " + information().serial + " is connected again");
-  return ask_status();
+  for (unsigned attempt = 1;; ++attempt) {
+    PCM_TRY(reopen_patiently());
+    tell(BoardEvent::Kind::Reconnected, "board " + information().serial + " is connected again");
+    Result<BoardStatus> status = ask_status();
+    if (status || !is_interruption(status.error()) || attempt > settings_.attempts) return status;
+    ++interruptions_;
+    tell(BoardEvent::Kind::Interrupted, status.error().message);
+  }
 }
 
 Result<void> RecoveringBoard::reopen_patiently() {

@@ -51,6 +51,10 @@ class RecoveringBoardTest : public ::testing::Test {
       is_interrupted = is_interrupted || event.kind == BoardEvent::Kind::Interrupted;
       // Somebody sees it and puts the cable in again.
       if (somebody_is_there && !cable->plugged()) cable->replug();
+      if (event.kind == BoardEvent::Kind::Reconnected && pulls_after_reconnecting > 0) {
+        --pulls_after_reconnecting;
+        cable->unplug();
+      }
     };
     settings.pause_between_attempts = std::chrono::milliseconds(1);
     auto opened = TestBoard::open(testing::loopback_to(*mock, cable));
@@ -116,6 +120,7 @@ class RecoveringBoardTest : public ::testing::Test {
   }
 
   bool somebody_is_there = true;
+  int pulls_after_reconnecting = 0;
   std::atomic<bool> is_interrupted = false;  // for another thread; events are not
   mock::FaultPlan plan;
   std::uint32_t capabilities = wire::kVirtualTime | wire::kReferenceResistors;
@@ -204,6 +209,18 @@ TEST_F(RecoveringBoardTest, ACablePulledWithinABatchGoesOnAtTheDeviceAtWhichItSt
     ASSERT_TRUE(result) << result.error().message;
     expect_once(some.size(), 1, "after " + std::to_string(at));
   }
+}
+
+TEST_F(RecoveringBoardTest, PulledAgainBeforeItHasSaidHowFarItCameItGoesOn) {
+  plan.disconnect.after_requests = 7;
+  pulls_after_reconnecting = 3;
+  start();
+  const auto result = program(1, some);
+  ASSERT_TRUE(result) << result.error().message;
+  expect_whole(some.size(), 1);
+  expect_once(some.size(), 1, "pulled again");
+  EXPECT_EQ(count(BoardEvent::Kind::Interrupted), 4U);
+  EXPECT_EQ(board->interruptions(), 4U);
 }
 
 TEST_F(RecoveringBoardTest, ABatchCutAgainAndAgainIsStillDoneOnce) {
