@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How busy the chip is kept: a mock board in real time (1 us a sample, real pulse widths) behind
 // 125 us of latency each way and a high-speed line, over libusb. Counters: `busy` is the board's
-// busy time over wall time; `driver` the CPU time of the calling thread and libusb's, over the
-// board's busy time. /0: one request at a time, /1: pipelined.
+// busy time over wall time, `caller` the CPU time of the calling thread (experiment, database,
+// driver) over the same. /0: one request at a time, /1: pipelined; then the number of devices.
 #include <benchmark/benchmark.h>
 
 #include <ctime>
@@ -15,6 +15,7 @@
 #include "driver/recovering_board.h"
 #include "driver/usb_transport.h"
 #include "mock_device/board_thread.h"
+#include "protocol/messages.h"
 #include "tests/experiments/busy_chip.h"
 #include "tests/usb/usb_bus.h"
 
@@ -43,6 +44,7 @@ struct Bench {
   explicit Bench(bool pipelined) {
     mock::MockBoardSettings settings;
     settings.serial = device.settings().serial;
+    settings.capabilities &= ~std::uint32_t{wire::kVirtualTime};
     mock = std::make_shared<mock::BoardThread>(
         std::make_unique<mock::FaultyBoard>(mock::PcmChip(mock::PcmParameters{}, kWholeArray, 1, 2),
                                             settings, mock::FaultPlan{}),

@@ -16,6 +16,7 @@
 #include "driver/usb_transport.h"
 #include "experiments/programming/placement.h"
 #include "experiments/programming/program_and_verify.h"
+#include "tests/experiments/busy_chip.h"
 #include "tests/experiments/paper_settings.h"
 #include "tests/experiments/test_bench.h"
 #include "vhci_port.h"
@@ -58,6 +59,7 @@ class KernelTestBase : public ::testing::Test {
         mock::PcmChip(TestBench::good_devices(), kShape, 1, 1), settings, faults);
     mock::UsbIdentity identity;
     identity.serial = settings.serial;
+    port_.reset();  // of the board before it
     device_ = std::make_unique<mock::UsbipDevice>(std::move(board), pace,
                                                   mock::UsbDescriptors(identity, speed));
     port_ = std::make_unique<VhciPort>(*device_);
@@ -71,11 +73,12 @@ class KernelTestBase : public ::testing::Test {
     }));
   }
 
-  std::unique_ptr<TestBoard> open(const UsbSettings& settings = {}) {
+  std::unique_ptr<TestBoard> open(const UsbSettings& settings = {},
+                                  const TestBoardSettings& board_settings = {}) {
     auto transport = UsbTransport::open({}, settings);
     EXPECT_TRUE(transport) << transport.error().message;
     if (!transport) return nullptr;
-    auto board = TestBoard::open(std::move(*transport));
+    auto board = TestBoard::open(std::move(*transport), board_settings);
     EXPECT_TRUE(board) << board.error().message;
     return board ? std::move(*board) : nullptr;
   }
@@ -299,6 +302,32 @@ class UsbfsLimit {
   static void set(const std::string& limit) { std::ofstream(kFile) << limit << std::flush; }
   std::string before_ = read_text(kFile);
 };
+
+TEST_F(OneSpeedTest, WithSeveralRequestsInFlightTheChipIsBusier) {
+  // The emulated processor is some ten times slower than a real one; so are chip and line.
+  constexpr double kSlower = 10;
+  mock::BoardPace pace = high_speed_in_real_time();
+  pace.time_scale /= kSlower;
+  pace.latency *= static_cast<int>(kSlower);
+  pace.bytes_per_s /= kSlower;
+  std::vector<double> busy;
+  for (const std::size_t in_flight : {std::size_t{1}, std::size_t{16}}) {
+    make(UsbSpeed::High, {}, pace);
+    plug_in();
+    const auto board = open({}, {.max_requests_in_flight = in_flight});
+    ASSERT_NE(board, nullptr);
+    const auto share = [&](const std::string& what, const Result<BusyShare>& measured) {
+      ASSERT_TRUE(measured) << measured.error().message;
+      busy.push_back(kSlower * measured->busy_s / measured->wall_s);
+      figure("chip busy in " + what + ", " + std::to_string(in_flight) + " in flight",
+             100 * busy.back(), "%");
+    };
+    share("a read of all devices", busy_share_of_a_read(*board));
+    share("programming 16384 devices", busy_share_of_a_programming(*board, 16384, ":memory:"));
+  }
+  ASSERT_EQ(busy.size(), 4U);
+  EXPECT_GT(busy[2], busy[0]);
+}
 
 TEST_F(OneSpeedTest, WorksWithLessMemoryThanItWouldTake) {
   make(UsbSpeed::High);
