@@ -61,8 +61,12 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
 
   auto programmed = program_blocks();
   // After an error, too, what the board acknowledged is written down.
-  PCM_TRY(keep_outcomes());
-  if (!programmed) return tl::unexpected(std::move(programmed.error()));
+  auto kept = keep_outcomes();
+  if (!programmed) {
+    if (!kept) programmed.error().message += "; " + kept.error().message;
+    return tl::unexpected(std::move(programmed.error()));
+  }
+  PCM_TRY(kept);
   outcome_.summary.converged = std::count(outcome_.devices.verdicts.begin(),
                                           outcome_.devices.verdicts.end(), Verdict::Converged);
   outcome_.summary.end_tick_ns = last_pulse_.count();
@@ -130,15 +134,24 @@ std::vector<db::BatchRow> ProgramAndVerify::number_batches(db::BatchKind kind, D
   return batches;
 }
 
-/// Commits what the board has acknowledged since the last time, and what `more` writes.
+/// Commits what the board has acknowledged since the last time, and what `more` writes. After an
+/// error nothing of it is in the store, and no batch number is taken.
 template <class More>
 Result<void> ProgramAndVerify::keep(const More& more) {
-  PCM_ASSIGN(auto transaction, store_.transaction());
-  PCM_TRY(store_.add_outcomes(programming_, outcomes_));
-  PCM_TRY(more());
-  PCM_TRY(transaction.commit());
-  outcomes_.clear();
-  return {};
+  const auto commit = [&]() -> Result<void> {
+    PCM_ASSIGN(auto transaction, store_.transaction());
+    PCM_TRY(store_.add_outcomes(programming_, outcomes_));
+    PCM_TRY(more());
+    return transaction.commit();
+  };
+  const std::uint64_t next_batch = next_batch_;
+  auto committed = commit();
+  if (committed) {
+    outcomes_.clear();
+  } else {
+    next_batch_ = next_batch;
+  }
+  return committed;
 }
 
 Result<void> ProgramAndVerify::keep_outcomes() {
@@ -261,12 +274,13 @@ Result<ProgramAndVerify::Selection> ProgramAndVerify::verify(const Selection& pu
       });
   if (pass) {
     unknown_.clear();  // they have been read
-    PCM_TRY(keep([&]() -> Result<void> {
+    const auto kept = keep([&]() -> Result<void> {
       pass = (*progress_)(
           {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets});
       if (pass) pass = check_stop();
       return write(pass ? going_on.devices.size() - intended : 0);
-    }));
+    });
+    if (!kept) pass = kept;
   }
   if (!pass) {
     give_up_batches(first_intended);

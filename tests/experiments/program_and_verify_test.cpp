@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/programming/program_and_verify.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -22,8 +24,9 @@ using db::Verdict;
 /// One programming of `targets_uS` on a fresh mock chip.
 struct Programming {
   explicit Programming(std::vector<float> targets_uS,
-                       const mock::PcmParameters& parameters = TestBench::good_devices())
-      : bench(parameters), run(*bench.board) {
+                       const mock::PcmParameters& parameters = TestBench::good_devices(),
+                       const mock::MockBoardSettings& settings = {})
+      : bench(parameters, settings), run(*bench.board) {
     placement.shape = bench.board->information().shape;
     placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
     placement.targets_uS = std::move(targets_uS);
@@ -43,11 +46,36 @@ struct Programming {
     return loop.run(placement, progress);
   }
 
+  /// Pulses that the store says were executed.
+  std::uint64_t pulses_acknowledged() {
+    std::uint64_t sum = 0;
+    const auto outcomes = run.store.outcomes(id).value();
+    for (const db::BatchOutcome& outcome : outcomes) {
+      sum += static_cast<std::uint64_t>(outcome.pulses_executed);
+    }
+    return sum;
+  }
+  /// Pulses that the chip got.
+  std::uint64_t pulses_applied() const {
+    std::uint64_t sum = 0;
+    for (const DeviceAddress address : placement.addresses) {
+      sum += bench.mock->chip().pulses_of(address);
+    }
+    return sum;
+  }
+
   TestBench bench;
   TestRun run;
   db::Placement placement;
   db::RowId id = 0;
 };
+
+/// So that a pass over some hundred devices has many chunks.
+mock::MockBoardSettings small_chunks() {
+  mock::MockBoardSettings settings;
+  settings.limits.max_devices_per_request = 16;
+  return settings;
+}
 
 /// Pairs with targets spread over the range.
 std::vector<float> spread_targets(std::size_t pairs) {
@@ -253,6 +281,48 @@ TEST(ProgramAndVerify, StopsBetweenPassesAndKeepsWhatWasDone) {
   const auto outcomes = programming.run.store.outcomes(programming.id).value();
   EXPECT_EQ(batches.size(), outcomes.size()) << "no pulse was sent that is not acknowledged";
   EXPECT_EQ(batches.back().iteration, 3);
+}
+
+TEST(ProgramAndVerify, PulsesWrittenDownAndNotSentHaveAnOutcomeOfNoPulses) {
+  Programming programming(spread_targets(500), TestBench::good_devices(), small_chunks());
+  std::stop_source stop;
+  const auto outcome =
+      programming.go(paper_settings(), stop.get_token(), [&](const ProgramPass& pass) {
+        if (pass.iteration == 4) stop.request_stop();
+        return Result<void>();
+      });
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::Stopped);
+  const auto batches = programming.run.store.batches(programming.id).value();
+  const auto outcomes = programming.run.store.outcomes(programming.id).value();
+  ASSERT_EQ(batches.size(), outcomes.size());
+  ASSERT_EQ(batches.back().iteration, 4) << "written down while the chip was read";
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    if (batches[b].iteration == 4) {
+      EXPECT_EQ(outcomes[b].pulses_executed, 0);
+    }
+  }
+  EXPECT_EQ(programming.pulses_acknowledged(), programming.pulses_applied());
+  // The reads of the pass at which it stopped are kept: of each batch sent but the RESETs.
+  const auto sent = std::count_if(batches.begin(), batches.end(), [](const db::BatchRow& batch) {
+    return batch.iteration < 4 && batch.kind != db::BatchKind::Reset;
+  });
+  EXPECT_EQ(programming.run.store.verify_reads(programming.id)->size(),
+            static_cast<std::size_t>(sent));
+}
+
+TEST(ProgramAndVerify, AStoreThatFailsInTheMiddleOfAPassIsWhatTheErrorNames) {
+  for (const std::string table : {"pulse_batch", "pulse_batch_verify"}) {
+    Programming programming(spread_targets(500), TestBench::good_devices(), small_chunks());
+    ASSERT_TRUE(programming.run.store.database().execute(
+        "CREATE TRIGGER full BEFORE INSERT ON " + table + " WHEN (SELECT count(*) FROM " + table +
+        ") > 150 BEGIN SELECT RAISE(ABORT, 'no more of this'); END"));
+    const auto outcome = programming.go(paper_settings());
+    ASSERT_FALSE(outcome);
+    EXPECT_THAT(outcome.error().message, ::testing::HasSubstr("no more of this")) << table;
+    EXPECT_THAT(outcome.error().message, ::testing::Not(::testing::HasSubstr("never intended")));
+    EXPECT_EQ(programming.pulses_acknowledged(), programming.pulses_applied()) << table;
+  }
 }
 
 TEST(ProgramAndVerify, EveryPulseOfAnInterruptedRunWasWrittenDownBefore) {
