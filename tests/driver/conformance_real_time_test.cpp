@@ -14,6 +14,7 @@
 
 #include "driver/conformance/conformance.h"
 #include "mock_device/board_thread.h"
+#include "tests/driver/conformance_report.h"
 
 namespace pcmlab::conformance {
 namespace {
@@ -97,23 +98,6 @@ Settings quick() {
   settings.first_batch = 1000;
   settings.silence = 2ms;
   return settings;
-}
-
-std::vector<std::string> ids(const Report& report, Verdict verdict) {
-  std::vector<std::string> found;
-  for (const Outcome& outcome : report.outcomes) {
-    if (outcome.verdict == verdict) found.push_back(outcome.check.id);
-  }
-  return found;
-}
-
-std::string failures(const Report& report) {
-  std::string all;
-  for (const Outcome& outcome : report.outcomes) {
-    if (outcome.verdict != Verdict::Failed) continue;
-    all += outcome.check.id + ": expected " + outcome.expected + "; came " + outcome.found + "\n";
-  }
-  return all;
 }
 
 TEST(ConformanceInRealTime, TheMockBoardPassesAndWhatNeedsVirtualTimeOrStrongPulsesIsSkipped) {

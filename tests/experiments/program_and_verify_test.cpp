@@ -314,9 +314,10 @@ TEST(ProgramAndVerify, PulsesWrittenDownAndNotSentHaveAnOutcomeOfNoPulses) {
 TEST(ProgramAndVerify, AStoreThatFailsInTheMiddleOfAPassIsWhatTheErrorNames) {
   for (const std::string table : {"pulse_batch", "pulse_batch_verify"}) {
     Programming programming(spread_targets(500), TestBench::good_devices(), small_chunks());
-    ASSERT_TRUE(programming.run.store.database().execute(
-        "CREATE TRIGGER full BEFORE INSERT ON " + table + " WHEN (SELECT count(*) FROM " + table +
-        ") > 150 BEGIN SELECT RAISE(ABORT, 'no more of this'); END"));
+    std::string trigger = "CREATE TRIGGER full BEFORE INSERT ON ";
+    trigger.append(table).append(" WHEN (SELECT count(*) FROM ").append(table);
+    trigger += ") > 150 BEGIN SELECT RAISE(ABORT, 'no more of this'); END";
+    ASSERT_TRUE(programming.run.store.database().execute(trigger));
     const auto outcome = programming.go(paper_settings());
     ASSERT_FALSE(outcome);
     EXPECT_THAT(outcome.error().message, ::testing::HasSubstr("no more of this")) << table;
