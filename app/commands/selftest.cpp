@@ -244,6 +244,14 @@ Result<void> selftest(Session& session, const Options& options) {
   return {};
 }
 
+/// An error text if no check would be chosen.
+std::string no_check_is_named(const std::string& part) {
+  for (const CheckInfo& check : conformance::checks()) {
+    if (check.id.find(part) != std::string::npos) return {};
+  }
+  return "no check has \"" + part + "\" in its name; pcmlab selftest --list has them all";
+}
+
 }  // namespace
 
 void add_selftest(CLI::App& app, Session& session) {
@@ -275,7 +283,8 @@ void add_selftest(CLI::App& app, Session& session) {
   command->add_flag("--until-boot", options->until_boot,
                     "also tightens limits of a board with real time: no pulses until its next "
                     "boot");
-  command->add_option("--only", options->settings.only, "only checks whose name contains this");
+  command->add_option("--only", options->settings.only, "only checks whose name contains this")
+      ->check(CLI::Validator(no_check_is_named, "", ""));
   command->add_option("--seed", options->settings.seed, "of garbage and damage")
       ->capture_default_str();
   command

@@ -227,6 +227,13 @@ TEST(CommandLine, SelftestListsItsChecksAndSendsNoPulsesWhenTold) {
   EXPECT_EQ(quiet.err, "");
 }
 
+TEST(CommandLine, SelftestRefusesANameThatNoCheckHas) {
+  const CommandResult test = pcmlab({"selftest", "--only", "frmaes"});
+  EXPECT_EQ(test.exit_code, kUsage);
+  EXPECT_THAT(test.err, HasSubstr("no check has \"frmaes\" in its name"));
+  EXPECT_EQ(test.out, "");
+}
+
 TEST(CommandLine, SelftestRefusesARecording) {
   const CommandResult test =
       pcmlab({"selftest", "--set", "board.kind=replay", "--set", "board.recording=x.rec"});
