@@ -55,18 +55,21 @@ RunInputs small_inputs() {
   inputs.images.channels = kInputs;
   inputs.images.height = inputs.images.width = 1;
   inputs.images.classes = kClasses;
-  for (int image = 0; image < kImages; ++image) {
-    std::vector<float> pixels;
-    pixels.reserve(kInputs);
-    for (int i = 0; i < kInputs; ++i) pixels.push_back(normal(random));
+  inputs.images.normalisation = {std::vector(kInputs, 0.5f), std::vector(kInputs, 0.25f)};
+  std::vector<std::uint8_t> bytes(kImages * kInputs);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random() % 256);
+  inputs.images.source = images_in_memory(std::move(bytes), kInputs);
+  inputs.images.labels.resize(kImages);
+  for (std::size_t image = 0; image < kImages; ++image) {
+    const std::vector<float> pixels = inputs.images.read(image, 1).value();
     std::vector<float> logits = dense.bias;
     for (std::size_t c = 0; c < kClasses; ++c) {
-      for (std::size_t i = 0; i < kInputs; ++i)
+      for (std::size_t i = 0; i < kInputs; ++i) {
         logits[c] += dense.weights[c * kInputs + i] * pixels[i];
+      }
     }
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-    inputs.images.labels.push_back(static_cast<std::uint8_t>(best));
-    inputs.images.pixels.insert(inputs.images.pixels.end(), pixels.begin(), pixels.end());
+    inputs.images.labels[image] = static_cast<std::uint16_t>(best);
   }
   inputs.network.name = "one dense layer";
   inputs.network.sha256 = std::string(64, 'a');
