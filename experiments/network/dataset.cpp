@@ -14,10 +14,10 @@ class ImagesInMemory : public ImageSource {
   ImagesInMemory(std::vector<std::uint8_t> bytes, std::size_t image_size)
       : bytes_(std::move(bytes)), image_size_(image_size) {}
 
-  Result<void> read(std::size_t first, std::size_t count,
-                    std::span<std::uint8_t> bytes) const override {
-    const auto from = std::span(bytes_).subspan(first * image_size_, count * image_size_);
-    std::copy(from.begin(), from.end(), bytes.begin());
+  Result<void> read(std::size_t first, std::size_t count, const Normalisation& normalisation,
+                    std::span<float> pixels) const override {
+    normalise(std::span(bytes_).subspan(first * image_size_, count * image_size_), image_size_,
+              normalisation, pixels);
     return {};
   }
 
@@ -33,6 +33,23 @@ std::shared_ptr<const ImageSource> images_in_memory(std::vector<std::uint8_t> by
   return std::make_shared<ImagesInMemory>(std::move(bytes), image_size);
 }
 
+void normalise(std::span<const std::uint8_t> bytes, std::size_t image_size,
+               const Normalisation& normalisation, std::span<float> pixels) {
+  const std::size_t channels = normalisation.mean.size();
+  const std::size_t plane = image_size / channels;
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    // The 256 values that a byte can become, so that each pixel is one look-up.
+    std::array<float, 256> table;
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      table[i] = (static_cast<float>(i) / 255.0f - normalisation.mean[channel]) /
+                 normalisation.std[channel];
+    }
+    for (std::size_t start = channel * plane; start < bytes.size(); start += image_size) {
+      for (std::size_t i = start; i < start + plane; ++i) pixels[i] = table[bytes[i]];
+    }
+  }
+}
+
 std::size_t Dataset::image_size() const {
   return static_cast<std::size_t>(channels) * static_cast<std::size_t>(height) *
          static_cast<std::size_t>(width);
@@ -45,23 +62,7 @@ Result<void> Dataset::read(std::size_t first, std::size_t number, std::span<floa
                 fmt::format("images {} to {} were asked for of {}, which has {}", first,
                             first + number, name, count()));
   }
-  std::vector<std::uint8_t> bytes(number * size);
-  PCM_TRY(source->read(first, number, bytes));
-  const auto planes = static_cast<std::size_t>(channels);
-  const std::size_t plane = size / planes;
-  for (std::size_t channel = 0; channel < planes; ++channel) {
-    // The 256 values that a byte can become, so that each pixel is one look-up.
-    std::array<float, 256> table;
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      table[i] = (static_cast<float>(i) / 255.0f - normalisation.mean.at(channel)) /
-                 normalisation.std.at(channel);
-    }
-    for (std::size_t image = 0; image < number; ++image) {
-      const std::size_t start = (image * planes + channel) * plane;
-      for (std::size_t i = start; i < start + plane; ++i) pixels[i] = table[bytes[i]];
-    }
-  }
-  return {};
+  return source->read(first, number, normalisation, pixels);
 }
 
 Result<std::vector<float>> Dataset::read(std::size_t first, std::size_t number) const {

@@ -15,19 +15,20 @@
 
 namespace pcmlab {
 
-/// The pixels of a set as bytes, [image][channel][row][column].
-class ImageSource {
- public:
-  virtual ~ImageSource() = default;
-  /// Writes images [first, first + count). \param bytes  exactly their size.
-  /// Errors: Io and BadFile (a file that has changed since the set was loaded).
-  virtual Result<void> read(std::size_t first, std::size_t count,
-                            std::span<std::uint8_t> bytes) const = 0;
-};
-
 /// What a byte becomes: (byte / 255 - mean) / std, one mean and std a channel.
 struct Normalisation {
   std::vector<float> mean, std;
+};
+
+/// Where the pixels of a set come from.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+  /// Writes images [first, first + count), normalised, [image][channel][row][column]. On several
+  /// threads at once. \param pixels  exactly their size.
+  /// Errors: Io and BadFile (a file that has changed since the set was loaded).
+  virtual Result<void> read(std::size_t first, std::size_t count,
+                            const Normalisation& normalisation, std::span<float> pixels) const = 0;
 };
 
 /// Images as a network takes them.
@@ -52,7 +53,11 @@ struct Dataset {
   Result<std::vector<float>> read(std::size_t first, std::size_t count) const;
 };
 
-/// A source that holds its bytes.
+/// What `bytes`, images of [channel][row][column], become. A whole number of images.
+void normalise(std::span<const std::uint8_t> bytes, std::size_t image_size,
+               const Normalisation& normalisation, std::span<float> pixels);
+
+/// A source that holds bytes.
 std::shared_ptr<const ImageSource> images_in_memory(std::vector<std::uint8_t> bytes,
                                                     std::size_t image_size);
 

@@ -28,14 +28,17 @@ class ImagesOnDisk : public ImageSource {
   ImagesOnDisk(std::vector<fs::path> files, FolderLayout layout)
       : files_(std::move(files)), layout_(layout) {}
 
-  Result<void> read(std::size_t first, std::size_t count,
-                    std::span<std::uint8_t> bytes) const override {
-    const std::size_t size = bytes.size() / std::max<std::size_t>(count, 1);
+  Result<void> read(std::size_t first, std::size_t count, const Normalisation& normalisation,
+                    std::span<float> pixels) const override {
+    const std::size_t size =
+        3 * static_cast<std::size_t>(layout_.height) * static_cast<std::size_t>(layout_.width);
+    std::vector<std::uint8_t> bytes(size);
     for (std::size_t i = 0; i < count; ++i) {
       const fs::path& path = files_[first + i];
       PCM_ASSIGN(const auto file, read_file(path));
       PCM_ASSIGN(const RgbImage image, decode_image(file, path.string()));
-      resize_and_crop(image, layout_, bytes.subspan(i * size, size));
+      resize_and_crop(image, layout_, bytes);
+      normalise(bytes, size, normalisation, pixels.subspan(i * size, size));
     }
     return {};
   }

@@ -7,6 +7,7 @@
 #include <random>
 #include <type_traits>
 
+#include "tests/experiments/network/given_numbers.h"
 #include "tests/experiments/network/onnx_file.h"
 
 namespace pcmlab::test {
@@ -137,11 +138,8 @@ Dataset random_images(const Network& network, std::size_t count, unsigned seed) 
   images.height = shape.height;
   images.width = shape.width;
   images.classes = 10;
-  images.normalisation = {std::vector(index_of(shape.channels), 0.5f),
-                          std::vector(index_of(shape.channels), 0.25f)};
-  std::vector<std::uint8_t> bytes(count * images.image_size());
-  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random() % 256);
-  images.source = images_in_memory(std::move(bytes), images.image_size());
+  images.source = std::make_shared<GivenNumbers>(
+      random_numbers(random, count * images.image_size(), 1.0f), images.image_size());
   for (std::size_t i = 0; i < count; ++i) {
     images.labels.push_back(static_cast<std::uint16_t>(random() % 10));
   }
