@@ -8,9 +8,11 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
 
 #include "experiments/network/inference.h"
+#include "tests/experiments/network/given_numbers.h"
 
 namespace pcmlab {
 namespace {
@@ -39,9 +41,11 @@ Expected expected_of(const std::filesystem::path& file) {
   EXPECT_FALSE(text.fail()) << file;
   images.name = "PyTorch's images";
   images.labels.resize(count);
+  std::vector<float> numbers;
   for (const std::uint8_t pixel : bytes_of(pixels)) {
-    images.pixels.push_back((static_cast<float>(pixel) - 128.0f) / 64.0f);
+    numbers.push_back((static_cast<float>(pixel) - 128.0f) / 64.0f);
   }
+  images.source = std::make_shared<test::GivenNumbers>(std::move(numbers), images.image_size());
   const std::vector<std::uint8_t> bytes = bytes_of(logits);
   expected.logits.resize(bytes.size() / sizeof(float));
   std::memcpy(expected.logits.data(), bytes.data(), bytes.size());
