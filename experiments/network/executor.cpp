@@ -17,6 +17,7 @@ using Type = memory::data_type;
 constexpr Tag kChannelsLast = Tag::nhwc;
 /// Sixteen channels of a pixel side by side, missing ones 0: what WinogradConv works on.
 constexpr Tag kBlocks = Tag::nChw16c;
+constexpr std::size_t kBlockLanes = 16;
 
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
@@ -87,6 +88,15 @@ memory::dims Executor::dims_of(ValueId value) const {
 }
 
 memory::desc Executor::layout_of(ValueId value) const { return layouts_[index_of(value)]; }
+
+ActivationShape Executor::activation_shape(ValueId value) const {
+  const ValueShape& shape = network_.shapes[index_of(value)];
+  const std::size_t channels = index_of(shape.channels);
+  const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
+  const bool in_blocks = layout_of(value) == memory::desc(dims_of(value), type_, kBlocks);
+  if (!in_blocks) return {1, pixels, channels};
+  return {(channels + kBlockLanes - 1) / kBlockLanes, pixels, kBlockLanes};
+}
 
 dnnl::primitive_attr Executor::attributes(const ComputationStep& step) const {
   dnnl::post_ops operations;
@@ -310,8 +320,7 @@ Workspace::Workspace(const Executor& executor) : executor_(executor), stream_(ex
 }
 
 memory Workspace::at(const memory::desc& layout, ValueId value) {
-  const int buffer = executor_.computation_.buffer_of[index_of(value)];
-  return {layout, executor_.cpu_, buffers_[index_of(buffer)].data()};
+  return {layout, executor_.cpu_, data(value)};
 }
 
 Workspace::Bound Workspace::bind(std::size_t step) {
@@ -319,12 +328,9 @@ Workspace::Bound Workspace::bind(std::size_t step) {
   Bound bound;
   if (compiled.winograd) {
     const ComputationStep& planned = executor_.computation_.steps[step];
-    const auto bytes = [&](ValueId value) {
-      return buffers_[index_of(executor_.computation_.buffer_of[index_of(value)])].data();
-    };
     bound.winograd = &*compiled.winograd;
-    bound.input = bytes(planned.input);
-    bound.output = bytes(planned.output);
+    bound.input = data(planned.input);
+    bound.output = data(planned.output);
     bound.accumulate = planned.summand != kNone;
     bound.relu = planned.relu;
     return bound;
@@ -362,21 +368,19 @@ void Workspace::load(const float* pixels) {
 
 void Workspace::run_step(std::size_t step) { execute(steps_[step]); }
 
-std::span<const float> Workspace::run(const float* pixels) {
-  load(pixels);
-  for (const Bound& step : steps_) execute(step);
+std::span<const float> Workspace::logits() {
   execute(store_);
   return logits_;
 }
 
-void Workspace::read_value(ValueId value, std::vector<float>& to) {
-  const SingleThreaded guard;
-  const memory::desc layout({executor_.dims_of(value), Type::f32, Tag::nhwc});
-  to.resize(layout.get_size() / sizeof(float));
-  memory from = at(executor_.layout_of(value), value);
-  memory target(layout, executor_.cpu_, to.data());
-  dnnl::reorder(from, target).execute(stream_, from, target);
-  stream_.wait();
+std::byte* Workspace::data(ValueId value) {
+  return buffers_[index_of(executor_.computation_.buffer_of[index_of(value)])].data();
+}
+
+std::span<const float> Workspace::run(const float* pixels) {
+  load(pixels);
+  for (const Bound& step : steps_) execute(step);
+  return logits();
 }
 
 }  // namespace pcmlab
