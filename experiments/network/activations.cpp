@@ -61,7 +61,8 @@ PCM_INLINE void store(const Floats& values, std::uint16_t* to, std::size_t lanes
   const auto bits = std::bit_cast<Words>(values);
   const Words rounded = (bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U;
   const Words quiet_nan = (bits >> 16U) | 0x40U;
-  store_raw(__builtin_convertvector(values == values ? rounded : quiet_nan, Halves), to, lanes);
+  const auto is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
+  store_raw(__builtin_convertvector(is_nan ? quiet_nan : rounded, Halves), to, lanes);
 }
 
 /// Calls work(lane, lanes) for up to 16 lanes at a time; 16 is a constant where it is 16.
