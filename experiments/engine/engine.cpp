@@ -102,6 +102,7 @@ Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& input
   facts.nonzero_targets = std::count_if(inputs.weights.values.begin(), inputs.weights.values.end(),
                                         [](float weight) { return weight != 0.0f; });
   facts.images = static_cast<std::int64_t>(inputs.images.count());
+  facts.shape = board.shape;
   facts.limits = board.limits;
   facts.sample_time = board.sample_time;
   std::vector<Prediction> predictions;

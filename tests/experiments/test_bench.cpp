@@ -19,9 +19,20 @@ mock::PcmParameters TestBench::good_devices() {
   return parameters;
 }
 
+namespace {
+
+mock::PcmChip chip_of(const mock::PcmParameters& parameters, ArrayShape shape,
+                      const mock::ChipFaults& faults) {
+  mock::PcmChip chip(parameters, shape, 11, 1);
+  chip.plant(faults);
+  return chip;
+}
+
+}  // namespace
+
 TestBench::TestBench(const mock::PcmParameters& parameters, const mock::MockBoardSettings& settings,
-                     ArrayShape shape)
-    : mock(std::make_shared<mock::MockBoard>(mock::PcmChip(parameters, shape, 11, 1), settings)) {
+                     ArrayShape shape, const mock::ChipFaults& faults)
+    : mock(std::make_shared<mock::MockBoard>(chip_of(parameters, shape, faults), settings)) {
   LoopbackEnd far_end;
   far_end.take = [m = mock](std::span<const std::byte> bytes) { m->receive(bytes); };
   far_end.give = [m = mock](std::vector<std::byte>& into) {
