@@ -75,7 +75,7 @@ PCM_INLINE void each_tile(std::size_t lanes, const Work& work) {
 
 template <class Element>
 PCM_INLINE void add_moments(const Element* values, const ActivationShape& shape, std::size_t images,
-                            const float* shift, Moments& moments) {
+                            const float* shift, ChannelMoments& moments) {
   constexpr std::size_t kPixels = 64;  // summed in float32 before they are added in float64
   for (std::size_t part = 0; part < images * shape.groups; ++part) {
     const std::size_t channel = part % shape.groups * shape.lanes;
@@ -138,7 +138,7 @@ struct MomentsWork {
   const ActivationShape& shape;
   std::size_t images;
   const float* shift;
-  Moments& moments;
+  ChannelMoments& moments;
 
   PCM_INLINE void run() const {
     if (precision == Precision::Bfloat16) {
@@ -196,9 +196,11 @@ void run(const Work& work) {
 
 }  // namespace
 
-Moments moments_of(const std::byte* values, Precision precision, const ActivationShape& shape,
-                   std::size_t images, std::span<const float> shift) {
-  Moments moments{std::vector<double>(shape.channels()), std::vector<double>(shape.channels())};
+ChannelMoments moments_of(const std::byte* values, Precision precision,
+                          const ActivationShape& shape, std::size_t images,
+                          std::span<const float> shift) {
+  ChannelMoments moments{std::vector<double>(shape.channels()),
+                         std::vector<double>(shape.channels())};
   run(MomentsWork{values, precision, shape, images, shift.data(), moments});
   return moments;
 }

@@ -25,11 +25,12 @@ struct ActivationShape {
 };
 
 /// Sums by channel of v - shift and of its square, for images after each other.
-struct Moments {
+struct ChannelMoments {
   std::vector<double> sums, squares;
 };
-Moments moments_of(const std::byte* values, Precision precision, const ActivationShape& shape,
-                   std::size_t images, std::span<const float> shift);
+ChannelMoments moments_of(const std::byte* values, Precision precision,
+                          const ActivationShape& shape, std::size_t images,
+                          std::span<const float> shift);
 
 /// output = slope * input + offset + summand, by channel, negative ones 0 if `relu`.
 /// \param summand  or null.  \param output  may be `input` or `summand`.

@@ -58,6 +58,12 @@ Result<std::vector<BatchNormStatistics>> adapt_batch_norms(
   return mean;
 }
 
+bool has_batch_norms(const Network& network) {
+  return std::any_of(network.nodes.begin(), network.nodes.end(), [](const Node& node) {
+    return std::holds_alternative<BatchNormNode>(node.kind);
+  });
+}
+
 std::vector<int> norms_behind(const Network& network) {
   std::vector<int> behind;
   for (const AnalogLayer& layer : weights_of(network).layers) {

@@ -36,6 +36,9 @@ Result<std::vector<BatchNormStatistics>> adapt_batch_norms(
     InferenceEngine& engine, const Dataset& images, const AdaptiveBatchNorm& settings,
     const std::function<Result<void>()>& check);
 
+/// Without any there is nothing to adapt.
+bool has_batch_norms(const Network& network);
+
 /// By analog layer: the batch norm that alone reads its output, as an index into
 /// InferenceEngine::batch_norms(), or -1. AdaBS undoes the drift of those that have one.
 std::vector<int> norms_behind(const Network& network);

@@ -7,14 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <exception>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <thread>
 
 #include "experiments/network/executor.h"
 #include "experiments/network/layerwise.h"
+#include "experiments/network/share_jobs.h"
 
 namespace pcmlab {
 namespace {
@@ -35,33 +33,6 @@ void require_size(std::size_t given, std::size_t wanted, const char* what) {
   if (given != wanted) {
     throw std::invalid_argument(fmt::format("{} {} instead of {}", given, what, wanted));
   }
-}
-
-/// Calls work(worker, job) for every job, on as many threads as there are workers. A worker takes
-/// the next job when it is done, so a busy core slows only its own. Rethrows the first exception.
-template <class Work>
-void share_jobs(std::size_t workers, std::size_t jobs, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-  const auto serve = [&](std::size_t worker) {
-    const SingleThreaded guard;
-    try {
-      for (std::size_t job = next++; job < jobs; job = next++) work(worker, job);
-    } catch (...) {
-      const std::lock_guard lock(failure_lock);
-      failure = std::current_exception();
-      next = jobs;
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t worker = 1; worker < std::min(workers, jobs); ++worker) {
-      threads.emplace_back(serve, worker);
-    }
-    serve(0);
-  }
-  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace
@@ -156,9 +127,7 @@ struct InferenceEngine::Impl {
                               given.height, given.width),
                   "Choose the dataset that the network was trained on.");
     }
-    const std::size_t size = index_of(in.channels) * index_of(in.height) * index_of(in.width);
-    if (first > images.count() || count > images.count() - first ||
-        images.pixels.size() != images.count() * size) {
+    if (first > images.count() || count > images.count() - first) {
       return fail(ErrorCode::Internal,
                   fmt::format("images {} to {} were asked for of {}, which has {}", first,
                               first + count, images.name, images.count()));
@@ -175,42 +144,38 @@ struct InferenceEngine::Impl {
 
   /// Images [first, first + count) of a dataset, cut into batches.
   struct Batches {
-    Batches(const Dataset& images, std::size_t from, std::size_t number, int batch)
-        : pixels(images.pixels),
-          image_size(images.pixels.size() / std::max<std::size_t>(images.count(), 1)),
-          first(from),
-          count(number),
-          size(index_of(batch)) {}
+    Batches(const Dataset& set, std::size_t from, std::size_t number, int batch)
+        : images(set), first(from), count(number), size(index_of(batch)) {}
     std::size_t number() const { return (count + size - 1) / size; }
     std::size_t filled(std::size_t index) const { return std::min(size, count - index * size); }
-    /// A whole batch; one partly filled is completed by zeros in `padded`.
-    const float* at(std::size_t index, std::vector<float>& padded) const {
-      const std::size_t start = (first + index * size) * image_size;
-      if (filled(index) == size) return pixels.data() + start;
-      padded.assign(size * image_size, 0.0f);
-      std::copy_n(pixels.data() + start, filled(index) * image_size, padded.data());
-      return padded.data();
+    /// Writes one batch; one partly filled is completed by zeros. On several threads at once.
+    Result<void> read(std::size_t index, std::vector<float>& pixels) const {
+      pixels.assign(size * images.image_size(), 0.0f);
+      return images.read(first + index * size, filled(index),
+                         std::span(pixels).first(filled(index) * images.image_size()));
     }
 
-    std::span<const float> pixels;
-    std::size_t image_size, first, count, size;
+    const Dataset& images;
+    std::size_t first, count, size;
   };
 
   /// Calls use(position in the range, logits) for each image. On several threads at once.
   template <class Use>
-  void run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
+  Result<void> run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
     const Batches batches(images, first, count, executor.batch());
     const std::size_t width = classes();
     const bool converting = converters.input_bits > 0 || converters.output_bits > 0;
     if (converting) prepare_layerwise(workers.size());
-    share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t batch) {
-      std::vector<float> padded;
-      const float* pixels = batches.at(batch, padded);
-      const std::span<const float> logits =
-          converting ? layerwise->run(spaces[worker], pixels) : workers[worker].run(pixels);
+    return each(batches, [&](std::size_t worker, std::size_t batch) -> Result<void> {
+      std::vector<float> pixels;
+      PCM_TRY(batches.read(batch, pixels));
+      const std::span<const float> logits = converting
+                                                ? layerwise->run(spaces[worker], pixels.data())
+                                                : workers[worker].run(pixels.data());
       for (std::size_t i = 0; i < batches.filled(batch); ++i) {
         use(batch * batches.size + i, logits.subspan(i * width, width));
       }
+      return {};
     });
   }
 
@@ -239,23 +204,25 @@ struct InferenceEngine::Impl {
   }
 
   /// All batches come to a batch norm before any goes on behind it.
-  std::vector<BatchNormStatistics> measure(const Dataset& images, std::size_t first,
-                                           std::size_t count) {
+  Result<std::vector<BatchNormStatistics>> measure(const Dataset& images, std::size_t first,
+                                                   std::size_t count) {
     const Batches batches(images, first, count, executor.batch());
     prepare_layerwise(batches.number());
     stale = true;  // its norms are the mini-batch's from here on
     std::vector<BatchNormStatistics> measured;
-    std::vector<Moments> parts(batches.number());
+    std::vector<ChannelMoments> parts(batches.number());
     for (std::size_t norm = 0; norm < norms.size(); ++norm) {
       const std::vector<float>& centre = norms[norm].mean;
-      share_jobs(workers.size(), batches.number(), [&](std::size_t, std::size_t i) {
+      PCM_TRY(each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
         if (norm == 0) {
-          std::vector<float> padded;
-          layerwise->load(spaces[i], batches.at(i, padded));
+          std::vector<float> pixels;
+          PCM_TRY(batches.read(i, pixels));
+          layerwise->load(spaces[i], pixels.data());
         }
         layerwise->run_to(spaces[i], norm);
         parts[i] = layerwise->moments(spaces[i], norm, batches.filled(i), centre);
-      });
+        return {};
+      }));
       const ValueShape& shape = network.shapes[index_of(input_of_norm[norm])];
       const double values =
           static_cast<double>(count * index_of(shape.height) * index_of(shape.width));
@@ -263,7 +230,7 @@ struct InferenceEngine::Impl {
       BatchNormStatistics statistics;
       for (std::size_t c = 0; c < centre.size(); ++c) {
         double sum = 0, squares = 0;
-        for (const Moments& part : parts) {
+        for (const ChannelMoments& part : parts) {
           sum += part.sums[c];
           squares += part.squares[c];
         }
@@ -278,23 +245,34 @@ struct InferenceEngine::Impl {
     return measured;
   }
 
-  std::vector<ConverterRange> measure_ranges(const Dataset& images, std::size_t first,
-                                             std::size_t count, double fraction) {
+  /// Calls work(worker, batch), which may fail, for each batch, on several threads at once.
+  template <class Work>
+  Result<void> each(const Batches& batches, const Work& work) {
+    return share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t i) {
+      const SingleThreaded guard;
+      return work(worker, i);
+    });
+  }
+
+  Result<std::vector<ConverterRange>> measure_ranges(const Dataset& images, std::size_t first,
+                                                     std::size_t count, double fraction) {
     const Batches batches(images, first, count, executor.batch());
     prepare_layerwise(workers.size());
     struct Seen {
       MagnitudeHistogram input, output;
     };
     std::vector<std::vector<Seen>> seen(workers.size(), std::vector<Seen>(weights.layers.size()));
-    share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t i) {
-      std::vector<float> padded;
+    PCM_TRY(each(batches, [&](std::size_t worker, std::size_t i) -> Result<void> {
+      std::vector<float> pixels;
+      PCM_TRY(batches.read(i, pixels));
       layerwise->watch(
-          spaces[worker], batches.at(i, padded), batches.filled(i),
+          spaces[worker], pixels.data(), batches.filled(i),
           [&](std::size_t layer, bool output, std::span<const float> values) {
             Seen& of_layer = seen[worker][layer];
             (output ? of_layer.output : of_layer.input).add(values.data(), values.size());
           });
-    });
+      return {};
+    }));
     std::vector<ConverterRange> ranges;
     for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
       Seen& all = seen[0][layer];
@@ -409,10 +387,10 @@ Result<std::vector<float>> InferenceEngine::logits(const Dataset& images, std::s
   PCM_TRY(impl_->check(images, first, count));
   const std::size_t width = impl_->classes();
   std::vector<float> all(count * width);
-  impl_->run(images, first, count, [&](std::size_t image, std::span<const float> logits) {
+  PCM_TRY(impl_->run(images, first, count, [&](std::size_t image, std::span<const float> logits) {
     std::copy(logits.begin(), logits.end(),
               all.begin() + static_cast<std::ptrdiff_t>(image * width));
-  });
+  }));
   return all;
 }
 
@@ -426,12 +404,13 @@ Result<Confusion> InferenceEngine::classify(const Dataset& images) {
   }
   const std::size_t classes = impl_->classes();
   std::vector<std::atomic<std::uint32_t>> counts(classes * classes);
-  impl_->run(images, 0, images.count(), [&](std::size_t image, std::span<const float> logits) {
+  const auto count = [&](std::size_t image, std::span<const float> logits) {
     const std::size_t label = images.labels[image];
     const auto taken_for = largest(logits);
     if (!taken_for || label >= classes) return;
     counts[label * classes + *taken_for].fetch_add(1, std::memory_order_relaxed);
-  });
+  };
+  PCM_TRY(impl_->run(images, 0, images.count(), count));
   return Confusion{images.classes, {counts.begin(), counts.end()}};
 }
 

@@ -164,8 +164,8 @@ void LayerwiseNetwork::run_to(LayerwiseSpace& space, std::size_t norm) const {
   for (std::size_t u = begin; u < norms_[norm].unit; ++u) run_unit(space, units_[u]);
 }
 
-Moments LayerwiseNetwork::moments(LayerwiseSpace& space, std::size_t norm, std::size_t images,
-                                  std::span<const float> shift) const {
+ChannelMoments LayerwiseNetwork::moments(LayerwiseSpace& space, std::size_t norm,
+                                         std::size_t images, std::span<const float> shift) const {
   const ValueId value = units_[norms_[norm].unit].input;
   const ActivationShape shape = executor_.activation_shape(value);
   std::vector<float> padded(shape.channels(), 0.0f);

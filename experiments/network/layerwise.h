@@ -56,8 +56,8 @@ class LayerwiseNetwork {
   void load(LayerwiseSpace& space, const float* pixels) const { space.workspace.load(pixels); }
   void run_to(LayerwiseSpace& space, std::size_t norm) const;
   /// Of the norm's input. \param shift  by channel, near the mean.
-  Moments moments(LayerwiseSpace& space, std::size_t norm, std::size_t images,
-                  std::span<const float> shift) const;
+  ChannelMoments moments(LayerwiseSpace& space, std::size_t norm, std::size_t images,
+                         std::span<const float> shift) const;
 
  private:
   /// Steps of the computation that run in one go: a batch norm with the addition and the ReLU

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <random>
 
+#include "tests/experiments/network/given_numbers.h"
+
 namespace pcmlab {
 namespace {
 
@@ -66,6 +68,7 @@ RunInputs small_inputs() {
   inputs.images.channels = kInputs;
   inputs.images.height = inputs.images.width = 1;
   inputs.images.classes = kClasses;
+  std::vector<float> all_pixels;
   for (int image = 0; image < kImages; ++image) {
     std::vector<float> pixels;
     pixels.reserve(kInputs);
@@ -76,9 +79,10 @@ RunInputs small_inputs() {
         logits[c] += dense.weights[c * kInputs + i] * pixels[i];
     }
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-    inputs.images.labels.push_back(static_cast<std::uint8_t>(best));
-    inputs.images.pixels.insert(inputs.images.pixels.end(), pixels.begin(), pixels.end());
+    inputs.images.labels.push_back(static_cast<std::uint16_t>(best));
+    all_pixels.insert(all_pixels.end(), pixels.begin(), pixels.end());
   }
+  inputs.images.source = std::make_shared<test::GivenNumbers>(std::move(all_pixels), kInputs);
   inputs.network.name = "one dense layer";
   inputs.network.sha256 = std::string(64, 'a');
   inputs.network.file = {std::byte{1}};

@@ -54,7 +54,7 @@ TEST_P(Activations, MomentsAreThoseOfTheShiftedValues) {
   Values values(precision(), shape(), kImages, 1);
   std::vector<float> shift(shape().channels());
   for (std::size_t c = 0; c < shift.size(); ++c) shift[c] = 0.1f * static_cast<float>(c % 7);
-  const Moments moments = moments_of(values.data(), precision(), shape(), kImages, shift);
+  const ChannelMoments moments = moments_of(values.data(), precision(), shape(), kImages, shift);
   std::vector<double> sums(shift.size()), squares(shift.size());
   for (std::size_t i = 0; i < values.worth.size(); ++i) {
     const std::size_t c = values.channel(i);

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 
+#include "tests/experiments/network/given_numbers.h"
 #include "tests/experiments/network/onnx_file.h"
 #include "tests/experiments/network/reference_network.h"
 
@@ -45,7 +47,7 @@ Dataset numbers(std::vector<float> values) {
   images.channels = images.height = images.width = 1;
   images.classes = 2;
   images.labels.assign(values.size(), 0);
-  images.pixels = std::move(values);
+  images.source = std::make_shared<test::GivenNumbers>(std::move(values), 1);
   return images;
 }
 
