@@ -142,8 +142,9 @@ const ExperimentInfo retention_info{
          real("last_s", "s", 86400, 0.001, 1e9, "last time point; a day is 86400"),
          integer("points", "", 8, 1, 100000, "how many, log-spaced, both ends included"),
          reals("times_s", "s", {}, 0, 1e9, "the time points themselves, in place of the three"),
-         integer("repeats", "sweeps", 1, 1, 1000,
-                 "at each time point, one after the other: their spread is that of read noise"),
+         integer(
+             "repeats", "", 1, 1, 1000,
+             "sweeps at each time point, one after the other: their spread is that of read noise"),
          integer("samples", "samples", 5, 1, 255, "reads averaged a device"),
          real("read_voltage_mV", "mV", 200, 10, 400, "read voltage [P]"),
      }},

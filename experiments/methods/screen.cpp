@@ -23,7 +23,7 @@ class Screen : public Experiment {
     facts.programmed = true;
     facts.holds_weights = false;
     return predict_programming(settings_, static_cast<std::int64_t>(facts.shape.device_count()), 0,
-                               facts.sample_time);
+                               facts.sample_time, {.of_a_device = 5, .in_all = 20});
   }
 
   Result<void> run(RunContext& context) override {
@@ -58,12 +58,14 @@ std::vector<Parameter> parameters() {
       return p.name == name;
     })->default_value = std::move(value);
   };
-  change("tolerance_uS", 2.5);
+  change("tolerance_uS", 3.0);
+  change("gain_uA_per_uS", 3.0);
+  change("max_iterations", std::int64_t{20});
   change("verify_samples", std::int64_t{1});
   change("verify_delay_s", 0.0);
   change("aim_age_s", 0.0);
   change("give_up_after", std::int64_t{4});
-  all.insert(all.begin(), real("level_uS", "uS", 22.5, 1, 1000,
+  all.insert(all.begin(), real("level_uS", "uS", 24, 1, 1000,
                                "conductance that every device is brought to [E]"));
   return all;
 }

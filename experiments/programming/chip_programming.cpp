@@ -58,15 +58,12 @@ Result<void> check_limits(const ProgramSettings& settings, const Limits& limits)
 }
 
 Prediction predict_programming(const ProgramSettings& settings, std::int64_t target_devices,
-                               std::int64_t zero_devices, Duration sample_time) {
-  // Passes that a device takes part in, and passes in all, as the mock with the paper's settings
-  // needs them.
-  constexpr double kMeanPasses = 18;
-  constexpr double kPasses = 35;
+                               std::int64_t zero_devices, Duration sample_time,
+                               ExpectedPasses expected) {
   const auto targets = static_cast<double>(target_devices);
   const double devices = targets + static_cast<double>(zero_devices);
-  const double passes = std::min<double>(settings.max_iterations, kPasses);
-  const double mean_passes = std::min(kMeanPasses, passes);
+  const double passes = std::min<double>(settings.max_iterations, expected.in_all);
+  const double mean_passes = std::min(expected.of_a_device, passes);
   const double read_s = seconds(sample_time) * settings.read.samples;
   const auto stairs = static_cast<double>(settings.staircase.size());
   Prediction prediction;

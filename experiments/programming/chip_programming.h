@@ -16,9 +16,16 @@ namespace pcmlab {
 /// Errors: BadPlan (a pulse that the board does not allow, with what it allows).
 Result<void> check_limits(const ProgramSettings& settings, const Limits& limits);
 
+/// Passes of a programming as the mock needs them, if the settings allow so many.
+struct ExpectedPasses {
+  double of_a_device = 18;
+  double in_all = 35;
+};
+
 /// What program-and-verify of `targets` devices and one RESET of `zeros` others take.
 Prediction predict_programming(const ProgramSettings& settings, std::int64_t targets,
-                               std::int64_t zeros, Duration sample_time);
+                               std::int64_t zeros, Duration sample_time,
+                               ExpectedPasses expected = {});
 
 /// Programs the placement's devices as one programming of the run and step of `context`: layers,
 /// placement, every batch, read and verdict are in the store. \param layers  whose weights the
