@@ -43,7 +43,7 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 a bug, 2 wrong command line, 3 bad input (plan, network, "
       "images), 4 board, 5 database or disk, 6 stopped, 7 a check failed.");
   for (auto* add : {add_run, add_check, add_describe, add_runs, add_show, add_plot, add_devices,
-                    add_selftest, add_doctor, add_chips, add_acceptance}) {
+                    add_selftest, add_doctor, add_table, add_chips, add_acceptance}) {
     add(app, session);
   }
   try {
