@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "experiments/network/adaptive_batch_norm.h"
+
 namespace pcmlab {
 namespace {
 
@@ -20,6 +22,7 @@ Result<void> run_steps(const Plan& plan, RunContext& context) {
     PCM_TRY(context.check_stop());
     PCM_ASSIGN(context.step, context.store.begin_step(context.run, static_cast<int>(i),
                                                       step.experiment, step.values.to_json()));
+    context.ordinal = i;
     context.observer.step_started(i + 1, plan.steps.size(), step.experiment);
     const auto begin = std::chrono::steady_clock::now();
     const Result<void> outcome = find_experiment(step.experiment)->make(step.values)->run(context);
@@ -53,6 +56,7 @@ Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& input
   facts.nonzero_targets = std::count_if(inputs.weights.values.begin(), inputs.weights.values.end(),
                                         [](float weight) { return weight != 0.0f; });
   facts.images = static_cast<std::int64_t>(inputs.images.count());
+  facts.batch_norms = has_batch_norms(inputs.network);
   facts.shape = board.shape;
   facts.limits = board.limits;
   facts.sample_time = board.sample_time;

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <vector>
 
 #include "db/run_store.h"
 #include "driver/board.h"
@@ -21,11 +23,18 @@
 
 namespace pcmlab {
 
+/// Training images that a step calibrates something on; never of the test set.
+struct CalibrationImages {
+  Dataset images;                      ///< these alone, in the order of their use
+  std::vector<std::uint32_t> indices;  ///< where they stand in the training set
+};
+
 /// What a run is made on: read from the files the plan names, before the board is touched.
 struct RunInputs {
   Network network;
   WeightSet weights;
   Dataset images;
+  std::vector<CalibrationImages> calibration;  ///< by step; empty for one that wants none
 };
 
 /// Everything an experiment may use while it runs. Used by the experiment's thread only.
@@ -47,6 +56,10 @@ struct RunContext {
   std::stop_token stop;
   db::RowId run = 0;
   db::RowId step = 0;
+  std::size_t ordinal = 0;  ///< of the step in the plan
+
+  /// Those of this step. Errors: Internal (it did not ask for any).
+  Result<const CalibrationImages*> calibration() const;
 
   /// Error Stopped once somebody has asked for it: looked at between blocks.
   Result<void> check_stop() const;
@@ -69,6 +82,7 @@ struct PlanFacts {
   std::int64_t devices = 0;
   std::int64_t nonzero_targets = 0;
   std::int64_t images = 0;
+  bool batch_norms = false;  ///< the network has some
   ArrayShape shape;
   Limits limits;
   Duration sample_time{};
@@ -95,10 +109,18 @@ class Experiment {
   virtual Result<void> run(RunContext& context) = 0;
 };
 
+/// How many training images a step calibrates on, and the seed of their choice.
+struct CalibrationWish {
+  std::size_t images = 0;
+  std::uint64_t seed = 0;
+};
+
 /// One kind of experiment: its name in plans, its settings, and how to make one.
 struct ExperimentInfo {
   ParameterTable table;
   std::function<std::unique_ptr<Experiment>(const ParameterValues&)> make;
+  /// Empty for experiments that never want any.
+  std::function<CalibrationWish(const ParameterValues&, const Network&)> calibration{};
 };
 
 /// All experiments of methods/, by name.

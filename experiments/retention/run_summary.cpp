@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/retention/run_summary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -22,15 +24,14 @@ std::optional<double> median_of(std::vector<double> values) {
   return median(std::move(values));
 }
 
-double percent(const db::AccuracyRow& row) {
-  return 100.0 * static_cast<double>(row.correct) / static_cast<double>(row.images);
-}
+/// The order in which conditions are shown.
+constexpr std::array<std::string_view, 4> kOrder{"none", "gdc", "adabs", "adabs+gdc"};
 
 void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summary) {
   for (const db::AccuracyRow& row : rows) {
     if (row.images == 0) continue;
     if (!row.sweep) {
-      summary.software_percent = percent(row);
+      summary.software_percent = percent_of(row);
       summary.precision = row.precision;
       continue;
     }
@@ -38,12 +39,51 @@ void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summar
         std::find_if(summary.sweeps.begin(), summary.sweeps.end(),
                      [&](const SweepFigures& f) { return f.sweep.id == *row.sweep; });
     if (figures == summary.sweeps.end()) continue;
-    if (row.compensation == "gdc") {
-      figures->gdc_percent = percent(row);
-      summary.gdc_reference = row.reference;
-    } else if (row.compensation == "none") {
-      figures->none_percent = percent(row);
+    figures->accuracies[condition_of(row)] = row;
+    if (!row.reference.empty()) summary.gdc_reference = row.reference;
+  }
+  const auto place = [&](const std::string& condition) {
+    const std::string_view compensation =
+        std::string_view(condition).substr(0, condition.find(','));
+    return std::find(kOrder.begin(), kOrder.end(), compensation);
+  };
+  for (const SweepFigures& figures : summary.sweeps) {
+    for (const auto& [condition, row] : figures.accuracies) {
+      auto& known = summary.conditions;
+      if (std::find(known.begin(), known.end(), condition) == known.end()) {
+        known.push_back(condition);
+      }
     }
+  }
+  std::stable_sort(summary.conditions.begin(), summary.conditions.end(),
+                   [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
+}
+
+/// Sweeps of one scheduled time become a point.
+void add_points(RunSummary& summary) {
+  std::map<double, std::vector<const SweepFigures*>> by_time;
+  for (const SweepFigures& f : summary.sweeps) by_time[f.sweep.scheduled_s].push_back(&f);
+  for (const auto& [scheduled_s, sweeps] : by_time) {
+    TimePoint point;
+    point.scheduled_s = scheduled_s;
+    point.sum_ratio = 0;
+    const auto count = static_cast<double>(sweeps.size());
+    std::map<std::string, std::vector<double>> percents;
+    for (const SweepFigures* sweep : sweeps) {
+      point.after_s += sweep->sweep.after_s / count;
+      point.sum_ratio += sweep->sum_ratio / count;
+      for (const auto& [condition, row] : sweep->accuracies) {
+        percents[condition].push_back(percent_of(row));
+      }
+    }
+    for (const auto& [condition, values] : percents) {
+      PointAccuracy& accuracy = point.accuracies[condition];
+      const Moments figures = moments(values);
+      accuracy.mean_percent = figures.mean;
+      if (values.size() > 1) accuracy.deviation_percent = figures.deviation;
+      accuracy.reads = static_cast<int>(values.size());
+    }
+    summary.points.push_back(std::move(point));
   }
 }
 
@@ -141,6 +181,17 @@ Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
 
 }  // namespace
 
+std::string condition_of(const db::AccuracyRow& row) {
+  std::string condition = row.compensation;
+  if (row.input_bits > 0) condition += fmt::format(", {} bit in", row.input_bits);
+  if (row.output_bits > 0) condition += fmt::format(", {} bit out", row.output_bits);
+  return condition;
+}
+
+double percent_of(const db::AccuracyRow& row) {
+  return 100.0 * static_cast<double>(row.correct) / static_cast<double>(row.images);
+}
+
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   RunSummary summary;
   PCM_ASSIGN(summary.run, store.run(run));
@@ -157,6 +208,7 @@ Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   }
   PCM_ASSIGN(const auto accuracies, store.accuracies(run));
   add_accuracies(accuracies, summary);
+  add_points(summary);
   if (!programmings.empty()) {
     summary.programming = programmings.back();
     if (summary.programming->complete) PCM_TRY(add_devices(store, summary));

@@ -3,6 +3,7 @@
 /// The figures of a run that a lab asks for first, computed from what the database holds.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,12 +13,26 @@
 
 namespace pcmlab {
 
-/// One time point.
+/// One sweep.
 struct SweepFigures {
   db::SweepRow sweep;
   double sum_ratio = 1;  ///< sum of all conductances over that of the first sweep
-  std::optional<double> none_percent;
-  std::optional<double> gdc_percent;
+  std::map<std::string, db::AccuracyRow> accuracies;  ///< by condition, see condition_of()
+};
+
+/// Accuracy at one time point over its repeated reads.
+struct PointAccuracy {
+  double mean_percent = 0;
+  std::optional<double> deviation_percent;  ///< standard deviation of one read; none of one alone
+  int reads = 0;
+};
+
+/// All sweeps of one scheduled time.
+struct TimePoint {
+  double scheduled_s = 0;
+  double after_s = 0;    ///< mean of the sweeps' middles after programming
+  double sum_ratio = 1;  ///< mean
+  std::map<std::string, PointAccuracy> accuracies;  ///< by condition
 };
 
 /// Devices whose targets lie in [low_uS, high_uS) and that converged.
@@ -36,6 +51,8 @@ struct RunSummary {
   std::optional<db::ProgrammingRow> programming;
   std::int64_t stuck_low = 0, stuck_high = 0, max_iterations = 0;  ///< devices not converged
   std::vector<SweepFigures> sweeps;                                ///< complete ones
+  std::vector<TimePoint> points;                                   ///< of these, by time
+  std::vector<std::string> conditions;    ///< that were evaluated, in the order of the literature
   std::vector<ConductanceClass> classes;  ///< from low to high; empty without sweeps
   std::optional<double> sigma_uS;         ///< median of the classes' error_sigma_uS
   std::optional<double> drift_exponent;   ///< median over converged devices above 5 uS
@@ -43,6 +60,12 @@ struct RunSummary {
   std::string precision;
   std::string gdc_reference;
 };
+
+/// What an accuracy was counted under: its compensation, and the bits of its converters if it had
+/// some: "gdc", "gdc, 8 bit in, 6 bit out". The same step twice: the later one counts.
+std::string condition_of(const db::AccuracyRow& row);
+
+double percent_of(const db::AccuracyRow& row);
 
 /// Errors: NotFound, those of the database.
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run);
