@@ -48,6 +48,9 @@ class Reader {
       PCM_TRY(read_node(model_.graph().node(i), i));
     }
     PCM_TRY(read_output());
+    for (const auto& entry : model_.metadata_props()) {
+      network_.metadata[entry.key()] = entry.value();
+    }
     return std::move(network_);
   }
 
