@@ -132,7 +132,7 @@ void NoiseModel::apply(std::span<float> weights, Random& random) const {
   double after = 0;
   for (float& weight : weights) {
     const float target = std::min(1.0f, std::abs(weight) / largest);
-    const AtConductance& at = grid_[static_cast<std::size_t>(target * kSteps + 0.5f)];
+    const AtConductance& at = grid_[static_cast<std::size_t>(std::lround(target * kSteps))];
     float g = std::max(0.0f, target * g_max + at.sigma_uS * random.normal());
     float reset = 0;
     if (constants_.reset_uS > 0 || constants_.reset_sigma_uS > 0) {

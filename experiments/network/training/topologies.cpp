@@ -30,7 +30,8 @@ class Builder {
     node.kernel_h = node.kernel_w = kernel;
     node.stride_h = node.stride_w = stride;
     node.pads = {padding, padding, padding, padding};
-    node.weights.resize(static_cast<std::size_t>(out * node.in_channels * kernel * kernel));
+    const auto size = [](int n) { return static_cast<std::size_t>(n); };
+    node.weights.resize(size(out) * size(node.in_channels) * size(kernel) * size(kernel));
     const float deviation = std::sqrt(2.0f / static_cast<float>(out * kernel * kernel));
     for (float& weight : node.weights) weight = deviation * random_.normal();
     return append(name, std::move(node), {input});
@@ -56,8 +57,8 @@ class Builder {
     DenseNode node;
     node.out_features = out;
     node.in_features = from.channels * from.height * from.width;
-    node.weights.resize(static_cast<std::size_t>(out * node.in_features));
     node.bias.resize(static_cast<std::size_t>(out));
+    node.weights.resize(node.bias.size() * static_cast<std::size_t>(node.in_features));
     const double limit = 1 / std::sqrt(static_cast<double>(node.in_features));
     const auto draw = [&] { return static_cast<float>(limit * (2 * random_.uniform() - 1)); };
     for (float& weight : node.weights) weight = draw();

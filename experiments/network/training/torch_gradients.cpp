@@ -3,8 +3,15 @@
 // values (straight through whatever noise the caller has put on them).
 #include "experiments/network/training/torch_gradients.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Reduction.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/linear.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <malloc.h>
