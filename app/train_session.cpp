@@ -15,6 +15,8 @@
 #include <thread>
 
 #include "app/console.h"
+#include "experiments/engine/inputs.h"
+#include "experiments/engine/plan.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/training/atomic_file.h"
 #include "experiments/network/training/evaluation.h"
@@ -36,27 +38,16 @@ std::string percent(double part) { return fmt::format("{:.2f} %", 100 * part); }
 
 // ---- inputs ------------------------------------------------------------------------------------
 
-Result<Dataset> load_images(const ParameterValues& values, Split split) {
-  const std::string& folder = values.text("folder");
-  const auto limit = static_cast<std::size_t>(
-      values.integer(split == Split::Train ? "train_limit" : "test_limit"));
-  if (values.text("images") == "cifar-10") {
-    if (folder.empty()) {
-      return fail(ErrorCode::NotFound, "CIFAR-10 needs its folder",
-                  "--folder /path/to/cifar-10-batches-bin");
-    }
-    return load_cifar10(folder, split, limit);
-  }
-  return load_fashion_mnist(folder.empty() ? fashion_mnist_folder() : std::filesystem::path(folder),
-                            split, limit);
-}
-
-Result<Network> load_any_network(const std::string& name_or_file) {
-  const auto builtin = builtin_networks();
-  if (std::find(builtin.begin(), builtin.end(), name_or_file) != builtin.end()) {
-    return load_builtin_network(name_or_file);
-  }
-  return load_network(name_or_file);
+/// Images as a network takes them. The plan's section [images] says the rest.
+Result<Dataset> load_images(const ParameterValues& values, const Network& network, Split split) {
+  const std::vector<ParameterTable> tables = plan_sections();
+  const auto table = std::find_if(tables.begin(), tables.end(),
+                                  [](const ParameterTable& t) { return t.name == "images"; });
+  ParameterValues section(table->parameters);
+  section.set("set", values.text("images"));
+  section.set("folder", values.text("folder"));
+  const auto limit = values.integer(split == Split::Train ? "train_limit" : "test_limit");
+  return load_plan_images(section, network, split, static_cast<std::size_t>(limit));
 }
 
 Result<std::optional<training::NoiseModel>> parse_model(const std::string& text,
@@ -66,11 +57,15 @@ Result<std::optional<training::NoiseModel>> parse_model(const std::string& text,
   return model;
 }
 
-Result<Network> initial_network(const ParameterValues& values, const Dataset& images) {
-  if (const std::string& from = values.text("from"); !from.empty()) return load_any_network(from);
+Result<Network> initial_network(const ParameterValues& values) {
+  if (const std::string& from = values.text("from"); !from.empty()) return load_plan_network(from);
+  const std::string& images = values.text("images");
+  const bool grey = images == "mnist" || images == "fashion-mnist";
   training::TopologySettings settings;
-  settings.input = {images.channels, images.height, images.width};
-  settings.classes = images.classes;
+  // The ResNet is made for what the CIFARs have; grey images are padded and repeated for it.
+  settings.input =
+      grey && values.text("network") != "resnet32" ? ValueShape{1, 28, 28} : ValueShape{3, 32, 32};
+  settings.classes = images == "cifar-100" ? 100 : 10;
   settings.hidden = static_cast<int>(values.integer("hidden"));
   return training::make_network(values.text("network"), settings,
                                 static_cast<std::uint64_t>(values.integer("seed")));
@@ -107,8 +102,7 @@ class FolderLock {
   int fd_;
 };
 
-Result<Checkpoint> fresh_state(const TrainOptions& options, const ParameterValues& values,
-                               const Dataset& images) {
+Result<Checkpoint> fresh_state(const TrainOptions& options, const ParameterValues& values) {
   if (const auto there = training::checkpoints_in(options.out); !there.empty()) {
     return fail(ErrorCode::Busy,
                 fmt::format("there is a training in {} already ({})", options.out.string(),
@@ -116,10 +110,9 @@ Result<Checkpoint> fresh_state(const TrainOptions& options, const ParameterValue
                 "go on with --resume, or choose another folder with --out");
   }
   Checkpoint state;
-  PCM_ASSIGN(state.network, initial_network(values, images));
+  PCM_ASSIGN(state.network, initial_network(values));
   state.network.metadata[training::kSettingsKey] = training::settings_as_toml(values);
   state.settings = training::settings_as_toml(values);
-  state.data = images.description;
   if (const std::string& file = values.text("noise_model"); !file.empty()) {
     PCM_ASSIGN(state.noise_model, training::read_noise_model(file));
   }
@@ -289,8 +282,11 @@ Result<void> train_and_export(const TrainOptions& options, const std::stop_token
   }
   PCM_ASSIGN(const training::EvaluationSettings evaluation, evaluation_settings(options));
   PCM_ASSIGN(const Precision precision, precision_of(values));
-  PCM_ASSIGN(Dataset train_set, load_images(values, Split::Train));
-  PCM_ASSIGN(const Dataset test_set, load_images(values, Split::Test));
+  if (!options.resume) {
+    PCM_ASSIGN(state, fresh_state(options, values));
+  }
+  PCM_ASSIGN(Dataset train_set, load_images(values, state.network, Split::Train));
+  PCM_ASSIGN(const Dataset test_set, load_images(values, state.network, Split::Test));
   int threads = options.threads;
   if (options.resume) {
     if (state.data != train_set.description) {
@@ -306,7 +302,7 @@ Result<void> train_and_export(const TrainOptions& options, const std::stop_token
                  threads, state.threads);
     }
   } else {
-    PCM_ASSIGN(state, fresh_state(options, values, train_set));
+    state.data = train_set.description;
     if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
     state.threads = threads;
   }
@@ -366,15 +362,15 @@ Result<void> evaluate_files(const TrainOptions& options, const std::stop_token& 
   PCM_ASSIGN(training::EvaluationSettings evaluation, evaluation_settings(options));
   evaluation.seed = static_cast<std::uint64_t>(values.integer("seed"));
   PCM_ASSIGN(evaluation.precision, precision_of(values));
-  PCM_ASSIGN(const Dataset test_set, load_images(values, Split::Test));
   TrainingConsole console(options.quiet);
   const auto tell = [&](const NoisyAccuracy& r) {
     console.message(fmt::format("{}, noise {}: {}", r.network, r.noise, percent(r.mean())));
   };
   std::vector<NoisyAccuracy> results;
   for (const std::string& name : options.evaluate) {
-    PCM_ASSIGN(Network network, load_any_network(name));
+    PCM_ASSIGN(Network network, load_plan_network(name));
     network.name = name;
+    PCM_ASSIGN(const Dataset test_set, load_images(values, network, Split::Test));
     PCM_ASSIGN(auto of_network,
                training::evaluate_noise(network, test_set, evaluation, tell, stop));
     std::move(of_network.begin(), of_network.end(), std::back_inserter(results));

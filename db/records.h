@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
 /// The rows of the results database as plain values. Units stand in the names; the contract of the
-/// schema is db/README.md. Device index: position in the run's placement, 2 * weight + polarity.
+/// schema is db/README.md. Device index: position in a programming's placement, 2 * weight +
+/// polarity where it holds weights.
 #pragma once
 
 #include <cstddef>
@@ -100,11 +101,12 @@ struct LayerRow {
   double g_max_uS = 0.0;
 };
 
-/// Where every device of the run is and what it should hold.
+/// Where every device of a programming is and what it should hold.
 struct Placement {
   ArrayShape shape;
-  std::vector<DeviceAddress> addresses;  ///< by device index
-  std::vector<float> targets_uS;         ///< by device index; 0 = the RESET device of a pair
+  std::optional<std::int64_t> first_weight;  ///< of devices 0 and 1; none: they hold no weights
+  std::vector<DeviceAddress> addresses;      ///< by device index
+  std::vector<float> targets_uS;             ///< by device index; 0 = the RESET device of a pair
 };
 
 enum class BatchKind { Reset, Staircase, Program };
@@ -164,6 +166,7 @@ struct ProgrammingResult {
 struct ProgrammingRow {
   RowId id = 0;
   RowId run = 0;
+  RowId step = 0;
   bool complete = false;
   int iterations = 0;
   std::int64_t nonzero_targets = 0;
@@ -173,6 +176,12 @@ struct ProgrammingRow {
   int verify_samples = 0;
   double gain_uS_per_code = 0;
   double offset_uS = 0;
+};
+
+/// Which programmings tell of devices that do not answer pulses.
+enum class KnownTo {
+  Run,  ///< those of one run
+  Chip  ///< all of its board and sample
 };
 
 /// What the end of a programming adds to its row.

@@ -41,12 +41,13 @@ class RunStore {
   Result<void> set_progress(RowId run,
                             const ProgressRow& progress);  ///< overwrites; also heartbeat
 
-  Result<void> add_layers(RowId run, std::span<const LayerRow> layers);
-  Result<void> set_placement(RowId run, const Placement& placement);
+  Result<void> add_layers(RowId step, std::span<const LayerRow> layers);
   Result<RowId> begin_programming(const ProgrammingStart& start);
+  Result<void> set_placement(RowId programming, const Placement& placement);
   Result<void> add_batches(RowId programming, std::span<const BatchRow> batches);
   Result<void> add_outcomes(RowId programming, std::span<const BatchOutcome> outcomes);
   Result<void> add_verify(RowId programming, std::span<const BatchVerify> reads);
+  /// Also notes which devices are bad from now on, and which no longer.
   Result<void> finish_programming(RowId programming, const ProgrammingResult& result,
                                   const ProgrammingSummary& summary);
   Result<RowId> begin_sweep(const SweepStart& start);
@@ -63,14 +64,16 @@ class RunStore {
   Result<RunRow> run(RowId run);  ///< Errors: NotFound naming the runs there are
   Result<std::vector<StepRow>> steps(RowId run);
   Result<std::vector<EventRow>> events(RowId run);
-  Result<std::vector<LayerRow>> layers(RowId run);
+  Result<std::vector<LayerRow>> layers(RowId step);
   Result<std::optional<ProgressRow>> progress(RowId run);
-  Result<Placement> placement(RowId run);
+  Result<Placement> placement(RowId programming);
   Result<std::vector<ProgrammingRow>> programmings(RowId run);
   Result<ProgrammingResult> programming_result(RowId programming);
   Result<std::vector<BatchRow>> batches(RowId programming);  ///< by batch number, as the next two
   Result<std::vector<BatchOutcome>> outcomes(RowId programming);
   Result<std::vector<BatchVerify>> verify_reads(RowId programming);
+  /// Places on the run's chip whose devices do not answer pulses, as was found last, line by line.
+  Result<std::vector<DeviceAddress>> known_bad(RowId run, KnownTo whom);
   Result<std::vector<SweepRow>> sweeps(RowId run);
   /// All code sums of a sweep, by device index. Errors: BadFile when a block's checksum is wrong or
   /// blocks are missing.
@@ -83,6 +86,8 @@ class RunStore {
 
  private:
   explicit RunStore(Database database);
+  Result<void> note_bad_devices(RowId run, RowId programming, const ProgrammingResult& result);
+
   Database database_;
 };
 

@@ -24,11 +24,11 @@ Result<RowId> find(Database& database, std::string_view sql, RowId id, const std
   return statement.integer(0);
 }
 
-/// Devices of the run's placement; none before it is set.
-Result<std::optional<std::int64_t>> placed_devices(Database& database, RowId run) {
+/// Devices of the programming's placement; none before it is set.
+Result<std::optional<std::int64_t>> placed_devices(Database& database, RowId programming) {
   PCM_ASSIGN(auto statement,
-             database.prepare("SELECT device_count FROM placement WHERE run_id = ?"));
-  PCM_ASSIGN(const bool found, statement.bind(run).step());
+             database.prepare("SELECT device_count FROM placement WHERE programming_id = ?"));
+  PCM_ASSIGN(const bool found, statement.bind(programming).step());
   return found ? std::optional(statement.integer(0)) : std::nullopt;
 }
 
@@ -47,18 +47,22 @@ Result<BatchPlace> find_batch(Database& database, RowId programming, std::uint64
   return BatchPlace{statement.integer(0), statement.integer(1)};
 }
 
-Result<void> insert_placement(Database& database, RowId run, const Placement& placement) {
+Result<void> insert_placement(Database& database, RowId programming, const Placement& placement) {
   const std::size_t count = placement.addresses.size();
   if (placement.targets_uS.size() != count) {
     return fail(ErrorCode::Internal, number(count) + " addresses but " +
                                          number(placement.targets_uS.size()) + " targets");
   }
-  PCM_ASSIGN(auto insert, database.prepare("INSERT INTO placement (run_id, word_lines, bit_lines,"
-                                           " device_count) VALUES (?, ?, ?, ?)"));
-  PCM_TRY(insert.execute(run, placement.shape.word_lines, placement.shape.bit_lines, count));
-  PCM_ASSIGN(auto insert_block,
-             database.prepare("INSERT INTO placement_block (run_id, first_device, device_count,"
-                              " crc32c, addresses_u32, targets_uS_f32) VALUES (?, ?, ?, ?, ?, ?)"));
+  PCM_ASSIGN(auto insert,
+             database.prepare("INSERT INTO placement (programming_id, word_lines, bit_lines,"
+                              " device_count, first_weight) VALUES (?, ?, ?, ?, ?)"));
+  PCM_TRY(insert.execute(programming, placement.shape.word_lines, placement.shape.bit_lines, count,
+                         placement.first_weight));
+  PCM_ASSIGN(
+      auto insert_block,
+      database.prepare(
+          "INSERT INTO placement_block (programming_id, first_device,"
+          " device_count, crc32c, addresses_u32, targets_uS_f32) VALUES (?, ?, ?, ?, ?, ?)"));
   std::vector<bool> taken(placement.shape.device_count());
   std::vector<std::uint32_t> packed;
   for (std::size_t first = 0; first < count; first += kMaxBlockDevices) {
@@ -79,7 +83,8 @@ Result<void> insert_placement(Database& database, RowId run, const Placement& pl
     }
     const auto addresses = bytes_of(packed);
     const auto targets = bytes_of(placement.targets_uS, first, size);
-    PCM_TRY(insert_block.execute(run, first, size, crc_of(addresses, targets), addresses, targets));
+    PCM_TRY(insert_block.execute(programming, first, size, crc_of(addresses, targets), addresses,
+                                 targets));
   }
   return {};
 }
@@ -114,23 +119,26 @@ Result<void> insert_result(Database& database, RowId programming, const Programm
 
 }  // namespace
 
-Result<void> RunStore::add_layers(RowId run, std::span<const LayerRow> layers) {
-  return write(database_, "adding the layers of run " + number(run), [&]() -> Result<void> {
-    PCM_ASSIGN(auto insert,
-               database_.prepare("INSERT INTO layer (run_id, ordinal, name, outputs, inputs,"
-                                 " first_weight, max_abs_weight, g_max_uS)"
-                                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+Result<void> RunStore::add_layers(RowId step, std::span<const LayerRow> layers) {
+  return write(database_, "adding the layers of step " + number(step), [&]() -> Result<void> {
+    PCM_ASSIGN(const RowId run,
+               find(database_, "SELECT run_id FROM step WHERE id = ?", step, "step"));
+    PCM_ASSIGN(
+        auto insert,
+        database_.prepare("INSERT INTO layer (run_id, step_id, ordinal, name, outputs, inputs,"
+                          " first_weight, max_abs_weight, g_max_uS)"
+                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     for (const LayerRow& layer : layers) {
-      PCM_TRY(insert.execute(run, layer.ordinal, layer.name, layer.rows, layer.columns,
+      PCM_TRY(insert.execute(run, step, layer.ordinal, layer.name, layer.rows, layer.columns,
                              layer.first_weight, layer.max_abs_weight, layer.g_max_uS));
     }
     return {};
   });
 }
 
-Result<void> RunStore::set_placement(RowId run, const Placement& placement) {
-  return write(database_, "adding the placement of run " + number(run),
-               [&] { return insert_placement(database_, run, placement); });
+Result<void> RunStore::set_placement(RowId programming, const Placement& placement) {
+  return write(database_, "adding the placement of programming " + number(programming),
+               [&] { return insert_placement(database_, programming, placement); });
 }
 
 Result<RowId> RunStore::begin_programming(const ProgrammingStart& start) {
@@ -220,12 +228,13 @@ Result<void> RunStore::finish_programming(RowId programming, const ProgrammingRe
   return write(database_, "ending programming " + number(programming), [&]() -> Result<void> {
     PCM_ASSIGN(const RowId run, find(database_, "SELECT run_id FROM programming WHERE id = ?",
                                      programming, "programming"));
-    PCM_ASSIGN(const auto placed, placed_devices(database_, run));
+    PCM_ASSIGN(const auto placed, placed_devices(database_, programming));
+    PCM_TRY(insert_result(database_, programming, result));
     if (placed) {
       PCM_TRY(
           check_count(*placed, static_cast<std::int64_t>(result.verdicts.size()), "its result"));
+      PCM_TRY(note_bad_devices(run, programming, result));
     }
-    PCM_TRY(insert_result(database_, programming, result));
     PCM_ASSIGN(auto update,
                database_.prepare("UPDATE programming SET complete = 1, iterations = ?,"
                                  " nonzero_targets = ?, converged = ?, pulses = ?, end_tick_ns = ?,"
@@ -247,12 +256,12 @@ Result<std::uint64_t> RunStore::next_batch(const std::string& board_serial) {
               });
 }
 
-Result<std::vector<LayerRow>> RunStore::layers(RowId run) {
-  return read(database_, "reading the layers of run " + number(run), [&] {
+Result<std::vector<LayerRow>> RunStore::layers(RowId step) {
+  return read(database_, "reading the layers of step " + number(step), [&] {
     return rows_of(
         database_,
         "SELECT ordinal, name, outputs, inputs, first_weight, max_abs_weight, g_max_uS"
-        " FROM layer WHERE run_id = ? ORDER BY ordinal",
+        " FROM layer WHERE step_id = ? ORDER BY ordinal",
         [](const Statement& row) -> Result<LayerRow> {
           return LayerRow{static_cast<int>(row.integer(0)),
                           row.text(1),
@@ -262,104 +271,110 @@ Result<std::vector<LayerRow>> RunStore::layers(RowId run) {
                           row.real(5),
                           row.real(6)};
         },
-        run);
+        step);
   });
 }
 
-Result<Placement> RunStore::placement(RowId run) {
-  return read(database_, "reading the placement of run " + number(run), [&]() -> Result<Placement> {
-    Placement placement;
-    PCM_ASSIGN(auto select, database_.prepare("SELECT word_lines, bit_lines, device_count"
-                                              " FROM placement WHERE run_id = ?"));
-    PCM_ASSIGN(const bool found, select.bind(run).step());
-    if (!found) {
-      return fail(ErrorCode::NotFound, "it has none");
-    }
-    placement.shape = {static_cast<std::uint16_t>(select.integer(0)),
-                       static_cast<std::uint16_t>(select.integer(1))};
-    const std::int64_t expected = select.integer(2);
-    PCM_ASSIGN(auto blocks,
-               database_.prepare("SELECT first_device, crc32c, addresses_u32, targets_uS_f32"
-                                 " FROM placement_block WHERE run_id = ? ORDER BY first_device"));
-    blocks.bind(run);
-    for (;;) {
-      PCM_ASSIGN(const bool more, blocks.step());
-      const auto count = static_cast<std::int64_t>(placement.addresses.size());
-      if (!more) {
-        PCM_TRY(check_count(expected, count, "it"));
-        return placement;
-      }
-      PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
-      PCM_TRY(check_crc(blocks.integer(1), crc_of(blocks.blob(2), blocks.blob(3)),
-                        "the block of device " + number(count)));
-      for (const std::uint32_t packed : numbers_of<std::uint32_t>(blocks.blob(2))) {
-        placement.addresses.push_back({WordLine{static_cast<std::uint16_t>(packed >> 16)},
-                                       BitLine{static_cast<std::uint16_t>(packed & 0xffff)}});
-      }
-      append(placement.targets_uS, blocks.blob(3));
-    }
-  });
+Result<Placement> RunStore::placement(RowId programming) {
+  return read(
+      database_, "reading the placement of programming " + number(programming),
+      [&]() -> Result<Placement> {
+        Placement placement;
+        PCM_ASSIGN(auto select,
+                   database_.prepare("SELECT word_lines, bit_lines, device_count, first_weight"
+                                     " FROM placement WHERE programming_id = ?"));
+        PCM_ASSIGN(const bool found, select.bind(programming).step());
+        if (!found) {
+          return fail(ErrorCode::NotFound, "it has none");
+        }
+        placement.shape = {static_cast<std::uint16_t>(select.integer(0)),
+                           static_cast<std::uint16_t>(select.integer(1))};
+        const std::int64_t expected = select.integer(2);
+        if (!select.is_null(3)) placement.first_weight = select.integer(3);
+        PCM_ASSIGN(auto blocks,
+                   database_.prepare("SELECT first_device, crc32c, addresses_u32, targets_uS_f32"
+                                     " FROM placement_block WHERE programming_id = ?"
+                                     " ORDER BY first_device"));
+        blocks.bind(programming);
+        for (;;) {
+          PCM_ASSIGN(const bool more, blocks.step());
+          const auto count = static_cast<std::int64_t>(placement.addresses.size());
+          if (!more) {
+            PCM_TRY(check_count(expected, count, "it"));
+            return placement;
+          }
+          PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
+          PCM_TRY(check_crc(blocks.integer(1), crc_of(blocks.blob(2), blocks.blob(3)),
+                            "the block of device " + number(count)));
+          for (const std::uint32_t packed : numbers_of<std::uint32_t>(blocks.blob(2))) {
+            placement.addresses.push_back({WordLine{static_cast<std::uint16_t>(packed >> 16)},
+                                           BitLine{static_cast<std::uint16_t>(packed & 0xffff)}});
+          }
+          append(placement.targets_uS, blocks.blob(3));
+        }
+      });
 }
 
 Result<std::vector<ProgrammingRow>> RunStore::programmings(RowId run) {
   return read(database_, "reading the programmings of run " + number(run), [&] {
     return rows_of(
         database_,
-        "SELECT id, run_id, complete, iterations, nonzero_targets, converged, pulses, end_tick_ns,"
+        "SELECT id, run_id, step_id, complete, iterations, nonzero_targets, converged, pulses, "
+        "end_tick_ns,"
         " verify_samples, gain_uS_per_code, offset_uS FROM programming WHERE run_id = ?"
         " ORDER BY id",
         [](const Statement& row) -> Result<ProgrammingRow> {
           return ProgrammingRow{.id = row.integer(0),
                                 .run = row.integer(1),
-                                .complete = row.integer(2) != 0,
-                                .iterations = static_cast<int>(row.integer(3)),
-                                .nonzero_targets = row.integer(4),
-                                .converged = row.integer(5),
-                                .pulses = row.integer(6),
-                                .end_tick_ns = row.integer(7),
-                                .verify_samples = static_cast<int>(row.integer(8)),
-                                .gain_uS_per_code = row.real(9),
-                                .offset_uS = row.real(10)};
+                                .step = row.integer(2),
+                                .complete = row.integer(3) != 0,
+                                .iterations = static_cast<int>(row.integer(4)),
+                                .nonzero_targets = row.integer(5),
+                                .converged = row.integer(6),
+                                .pulses = row.integer(7),
+                                .end_tick_ns = row.integer(8),
+                                .verify_samples = static_cast<int>(row.integer(9)),
+                                .gain_uS_per_code = row.real(10),
+                                .offset_uS = row.real(11)};
         },
         run);
   });
 }
 
 Result<ProgrammingResult> RunStore::programming_result(RowId programming) {
-  return read(
-      database_, "reading the result of programming " + number(programming),
-      [&]() -> Result<ProgrammingResult> {
-        PCM_ASSIGN(const RowId run,
-                   find(database_, "SELECT run_id FROM programming WHERE id = ? AND complete",
-                        programming, "complete programming"));
-        PCM_ASSIGN(const auto placed, placed_devices(database_, run));
-        ProgrammingResult result;
-        PCM_ASSIGN(auto blocks,
-                   database_.prepare("SELECT first_device, crc32c, verdicts_u8, iterations_u8,"
-                                     " pulses_u16, last_amplitude_10nA_u16, last_code_sum_u16,"
-                                     " last_pulse_tick_ns_i64 FROM programming_result"
-                                     " WHERE programming_id = ? ORDER BY first_device"));
-        blocks.bind(programming);
-        for (;;) {
-          PCM_ASSIGN(const bool more, blocks.step());
-          const auto count = static_cast<std::int64_t>(result.verdicts.size());
-          if (!more) {
-            PCM_TRY(check_count(placed.value_or(count), count, "it"));
-            return result;
-          }
-          PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
-          PCM_TRY(check_crc(blocks.integer(1),
-                            crc_of(blocks.blob(2), blocks.blob(3), blocks.blob(4), blocks.blob(5),
-                                   blocks.blob(6), blocks.blob(7)),
-                            "the block of device " + number(count)));
-          append(result.verdicts, blocks.blob(2));
-          append(result.iterations, blocks.blob(3));
-          append(result.pulses, blocks.blob(4));
-          append(result.last_amplitudes_10nA, blocks.blob(5));
-          append(result.last_code_sums, blocks.blob(6));
-          append(result.last_pulse_ticks_ns, blocks.blob(7));
-        }
-      });
+  return read(database_, "reading the result of programming " + number(programming),
+              [&]() -> Result<ProgrammingResult> {
+                PCM_TRY(find(database_, "SELECT id FROM programming WHERE id = ? AND complete",
+                             programming, "complete programming"));
+                PCM_ASSIGN(const auto placed, placed_devices(database_, programming));
+                ProgrammingResult result;
+                PCM_ASSIGN(
+                    auto blocks,
+                    database_.prepare("SELECT first_device, crc32c, verdicts_u8, iterations_u8,"
+                                      " pulses_u16, last_amplitude_10nA_u16, last_code_sum_u16,"
+                                      " last_pulse_tick_ns_i64 FROM programming_result"
+                                      " WHERE programming_id = ? ORDER BY first_device"));
+                blocks.bind(programming);
+                for (;;) {
+                  PCM_ASSIGN(const bool more, blocks.step());
+                  const auto count = static_cast<std::int64_t>(result.verdicts.size());
+                  if (!more) {
+                    PCM_TRY(check_count(placed.value_or(count), count, "it"));
+                    return result;
+                  }
+                  PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
+                  PCM_TRY(check_crc(blocks.integer(1),
+                                    crc_of(blocks.blob(2), blocks.blob(3), blocks.blob(4),
+                                           blocks.blob(5), blocks.blob(6), blocks.blob(7)),
+                                    "the block of device " + number(count)));
+                  append(result.verdicts, blocks.blob(2));
+                  append(result.iterations, blocks.blob(3));
+                  append(result.pulses, blocks.blob(4));
+                  append(result.last_amplitudes_10nA, blocks.blob(5));
+                  append(result.last_code_sums, blocks.blob(6));
+                  append(result.last_pulse_ticks_ns, blocks.blob(7));
+                }
+              });
 }
 
 Result<std::vector<BatchRow>> RunStore::batches(RowId programming) {

@@ -18,11 +18,10 @@ struct SweepExtent {
 };
 
 Result<SweepExtent> extent_of(Database& database, RowId sweep) {
-  PCM_ASSIGN(auto statement,
-             database.prepare("SELECT complete, coalesce(sweep.device_count,"
-                              " placement.device_count) FROM sweep"
-                              " LEFT JOIN placement ON placement.run_id = sweep.run_id"
-                              " WHERE sweep.id = ?"));
+  PCM_ASSIGN(auto statement, database.prepare("SELECT complete, coalesce(sweep.device_count,"
+                                              " placement.device_count) FROM sweep"
+                                              " LEFT JOIN placement ON placement.programming_id ="
+                                              " sweep.programming_id WHERE sweep.id = ?"));
   PCM_ASSIGN(const bool found, statement.bind(sweep).step());
   if (!found) {
     return not_found("sweep", sweep);

@@ -104,7 +104,6 @@ Result<ProgramOutcome> program_placement(CharacterisationBench& bench,
   db::RunStart run_start;
   run_start.board = bench.board().information();
   PCM_ASSIGN(const db::RowId run, store.begin_run(run_start));
-  PCM_TRY(store.set_placement(run, placement));
   db::ProgrammingStart start;
   start.run = run;
   PCM_ASSIGN(start.step, store.begin_step(run, 0, "characterisation", "{}"));
@@ -113,6 +112,7 @@ Result<ProgramOutcome> program_placement(CharacterisationBench& bench,
   start.gain_uS_per_code = bench.calibration().gain_uS_per_code;
   start.offset_uS = bench.calibration().offset_uS;
   PCM_ASSIGN(const db::RowId programming, store.begin_programming(start));
+  PCM_TRY(store.set_placement(programming, placement));
   ProgramAndVerify loop(bench.board(), bench.clock(), store, programming, settings,
                         bench.calibration(), {});
   return loop.run(placement, progress);

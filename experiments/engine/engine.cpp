@@ -6,35 +6,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "experiments/programming/conductance_mapping.h"
-
 namespace pcmlab {
 namespace {
 
 db::RunState state_of(const Result<void>& outcome) {
   if (outcome) return db::RunState::Complete;
   return outcome.error().code == ErrorCode::Stopped ? db::RunState::Stopped : db::RunState::Failed;
-}
-
-Result<Network> load_plan_network(const std::string& file) {
-  const std::vector<std::string> builtin = builtin_networks();
-  if (std::find(builtin.begin(), builtin.end(), file) != builtin.end()) {
-    return load_builtin_network(file);
-  }
-  return load_network(file);
-}
-
-Result<Dataset> load_plan_images(const ParameterValues& section) {
-  const auto limit = static_cast<std::size_t>(section.integer("limit"));
-  const std::filesystem::path folder = section.text("folder");
-  if (section.text("set") == "cifar-10") {
-    if (folder.empty()) {
-      return fail(ErrorCode::BadPlan, "[images] set = \"cifar-10\" needs a folder",
-                  "set folder to where test_batch.bin of CIFAR-10's binary version is");
-    }
-    return load_cifar10(folder, Split::Test, limit);
-  }
-  return load_fashion_mnist(folder.empty() ? fashion_mnist_folder() : folder, Split::Test, limit);
 }
 
 Result<void> run_steps(const Plan& plan, RunContext& context) {
@@ -69,32 +46,6 @@ PlanSchema plan_schema(std::vector<ParameterTable> extra) {
   return schema;
 }
 
-Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape) {
-  RunInputs inputs;
-  PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network").text("file")));
-  inputs.weights = weights_of(inputs.network);
-  const std::size_t devices = 2 * inputs.weights.values.size();
-  if (devices > shape.device_count()) {
-    return fail(ErrorCode::DoesNotFit,
-                fmt::format("network \"{}\" needs {} devices ({} weights, two each), but the array "
-                            "has {} ({} word lines x {} bit lines)",
-                            inputs.network.name, devices, inputs.weights.values.size(),
-                            shape.device_count(), shape.word_lines, shape.bit_lines),
-                "choose a smaller network or a board with a larger array");
-  }
-  PCM_ASSIGN(inputs.images, load_plan_images(plan.section("images")));
-  const ValueShape& expected = inputs.network.shapes.at(0);
-  if (expected != ValueShape{inputs.images.channels, inputs.images.height, inputs.images.width}) {
-    return fail(ErrorCode::BadNetwork,
-                fmt::format("network \"{}\" takes images of {}x{}x{}, but {} has {}x{}x{}",
-                            inputs.network.name, expected.channels, expected.height, expected.width,
-                            inputs.images.name, inputs.images.channels, inputs.images.height,
-                            inputs.images.width),
-                "name the data set that the network was trained on under [images]");
-  }
-  return inputs;
-}
-
 Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& inputs,
                                         const BoardInformation& board) {
   PlanFacts facts;
@@ -102,6 +53,7 @@ Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& input
   facts.nonzero_targets = std::count_if(inputs.weights.values.begin(), inputs.weights.values.end(),
                                         [](float weight) { return weight != 0.0f; });
   facts.images = static_cast<std::int64_t>(inputs.images.count());
+  facts.shape = board.shape;
   facts.limits = board.limits;
   facts.sample_time = board.sample_time;
   std::vector<Prediction> predictions;

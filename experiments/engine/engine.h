@@ -7,6 +7,7 @@
 #include <string>
 
 #include "experiments/engine/experiment.h"
+#include "experiments/engine/inputs.h"
 
 namespace pcmlab {
 
@@ -19,10 +20,6 @@ struct Provenance {
 
 /// Sections of the engine and all experiments; `extra` are the program's own sections.
 PlanSchema plan_schema(std::vector<ParameterTable> extra);
-
-/// Reads the network and the images that the plan names. Errors: those of the files, DoesNotFit
-/// when the network needs more devices than `shape` has.
-Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape);
 
 /// What the plan will take, in the order of its steps. Errors: BadPlan when a step lacks what an
 /// earlier one should have given.

@@ -69,11 +69,13 @@ struct PlanFacts {
   std::int64_t devices = 0;
   std::int64_t nonzero_targets = 0;
   std::int64_t images = 0;
+  ArrayShape shape;
   Limits limits;
   Duration sample_time{};
   // Left by the steps before
   bool programmed = false;
-  std::int64_t sweeps = 0;
+  bool holds_weights = false;  ///< what was programmed last
+  std::int64_t sweeps = 0;     ///< of weights
 };
 
 struct Prediction {

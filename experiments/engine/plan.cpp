@@ -203,9 +203,17 @@ std::vector<ParameterTable> plan_sections() {
        {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network")}},
       {"images",
        "The images on which accuracy is counted.",
-       {text("set", "fashion-mnist", "which data set", {"fashion-mnist", "cifar-10"}),
+       {text("set", "fashion-mnist", "which data set",
+             {"fashion-mnist", "mnist", "cifar-10", "cifar-100", "image-folder"}),
         text("folder", "", "where its files are; empty: where Debian's package puts Fashion-MNIST"),
-        integer("limit", "images", 0, 0, 1e6, "use only the first so many; 0 = all")}},
+        integer(
+            "limit", "images", 0, 0, 1e7,
+            "use only the first so many; 0 = all. Of an image-folder: one of each class in turn"),
+        integer("shorter_side_px", "px", 256, 1, 10000,
+                "of an image-folder: resize the shorter side to this, then cut out the centre"),
+        reals("mean", "", {}, 0, 1,
+              "of the pixels (0 .. 1), one number a channel; empty: what is usual for the set"),
+        reals("std", "", {}, 1e-3, 10, "their standard deviation, likewise")}},
   };
 }
 

@@ -19,8 +19,9 @@ constexpr std::string_view kVerify = "verify";
 constexpr std::string_view kTargets = "targets";
 
 tl::unexpected<Error> no_sweeps() {
-  return fail(ErrorCode::BadPlan, "there is no complete sweep in this run to evaluate",
-              "put a step with experiment = \"retention\" before the accuracy step");
+  return fail(ErrorCode::BadPlan,
+              "there is no complete sweep of the network's weights in this run to evaluate",
+              "put a step with experiment = \"retention\" between program and accuracy");
 }
 
 class Accuracy : public Experiment {
@@ -45,7 +46,9 @@ class Accuracy : public Experiment {
   Result<void> run(RunContext& context) override;
 
  private:
-  Result<std::vector<double>> reference_sums(RunContext& context, const ConductanceMapping& mapping,
+  Result<std::vector<double>> reference_sums(RunContext& context,
+                                             const db::ProgrammingRow& programming,
+                                             const ConductanceMapping& mapping,
                                              const std::vector<db::SweepRow>& sweeps) const;
   Result<void> count(RunContext& context, InferenceEngine& engine, db::AccuracyRow row) const;
 
@@ -61,18 +64,16 @@ Result<std::vector<float>> sweep_conductances(db::RunStore& store, const db::Swe
 
 /// Layer sums that count as "no drift".
 Result<std::vector<double>> Accuracy::reference_sums(
-    RunContext& context, const ConductanceMapping& mapping,
+    RunContext& context, const db::ProgrammingRow& programming, const ConductanceMapping& mapping,
     const std::vector<db::SweepRow>& sweeps) const {
   if (reference_ == kFirstSweep) {
     PCM_ASSIGN(const auto g_uS, sweep_conductances(context.store, sweeps.front()));
     return mapping.layer_sums_uS(g_uS);
   }
-  PCM_ASSIGN(const db::Placement placement, context.store.placement(context.run));
+  PCM_ASSIGN(const db::Placement placement, context.store.placement(programming.id));
   std::vector<float> g_uS = placement.targets_uS;
   if (reference_ == kVerify) {
     // What each device read when it converged; RESET devices were not verified and count as zero.
-    PCM_ASSIGN(const auto programmings, context.store.programmings(context.run));
-    const db::ProgrammingRow& programming = programmings.back();
     PCM_ASSIGN(const auto result, context.store.programming_result(programming.id));
     const auto verified = conductances_uS(result.last_code_sums,
                                           {programming.gain_uS_per_code, programming.offset_uS},
@@ -98,14 +99,17 @@ Result<void> Accuracy::count(RunContext& context, InferenceEngine& engine,
 }
 
 Result<void> Accuracy::run(RunContext& context) {
+  PCM_ASSIGN(const auto programmings, context.store.programmings(context.run));
+  if (programmings.empty()) return no_sweeps();
+  const db::ProgrammingRow& programming = programmings.back();
   PCM_ASSIGN(auto sweeps, context.store.sweeps(context.run));
-  std::erase_if(sweeps, [](const db::SweepRow& sweep) { return !sweep.complete; });
-  if (sweeps.empty()) {
-    return no_sweeps();
-  }
-  PCM_ASSIGN(auto layers, context.store.layers(context.run));
+  std::erase_if(sweeps, [&](const db::SweepRow& sweep) {
+    return !sweep.complete || sweep.programming != programming.id;
+  });
+  PCM_ASSIGN(auto layers, context.store.layers(programming.step));
+  if (sweeps.empty() || layers.empty()) return no_sweeps();
   const ConductanceMapping mapping(std::move(layers));
-  PCM_ASSIGN(const auto reference, reference_sums(context, mapping, sweeps));
+  PCM_ASSIGN(const auto reference, reference_sums(context, programming, mapping, sweeps));
   PCM_ASSIGN(auto engine, InferenceEngine::create(context.inputs.network, precision_, batch_));
 
   const auto total = static_cast<std::int64_t>(1 + 2 * sweeps.size());

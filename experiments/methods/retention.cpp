@@ -42,7 +42,7 @@ class Retention : public Experiment {
         std::max(0.0, times_s_.back() - prediction.chip_busy_s * (sweeps - 1) / sweeps);
     prediction.host_s = 0.3e-6 * sweeps * devices;
     prediction.bytes = static_cast<std::int64_t>(sweeps * devices * 2);
-    facts.sweeps += static_cast<std::int64_t>(times_s_.size());
+    if (facts.holds_weights) facts.sweeps += static_cast<std::int64_t>(times_s_.size());
     return prediction;
   }
 
@@ -62,7 +62,7 @@ Result<void> Retention::run(RunContext& context) {
   if (programmings.empty() || !programmings.back().complete) {
     return no_programming();
   }
-  PCM_ASSIGN(const db::Placement placement, context.store.placement(context.run));
+  PCM_ASSIGN(const db::Placement placement, context.store.placement(programmings.back().id));
   for (std::size_t point = 0; point < times_s_.size(); ++point) {
     PCM_TRY(sweep(context, programmings.back(), placement.addresses, point));
   }

@@ -7,13 +7,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <exception>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <thread>
 
 #include "experiments/network/executor.h"
+#include "experiments/network/share_jobs.h"
 
 namespace pcmlab {
 namespace {
@@ -33,33 +31,6 @@ void require_size(std::size_t given, std::size_t wanted, const char* what) {
   if (given != wanted) {
     throw std::invalid_argument(fmt::format("{} {} instead of {}", given, what, wanted));
   }
-}
-
-/// Calls work(worker, job) for every job, on as many threads as there are workers. A worker takes
-/// the next job when it is done, so a busy core slows only its own. Rethrows the first exception.
-template <class Work>
-void share_jobs(std::size_t workers, std::size_t jobs, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-  const auto serve = [&](std::size_t worker) {
-    const SingleThreaded guard;
-    try {
-      for (std::size_t job = next++; job < jobs; job = next++) work(worker, job);
-    } catch (...) {
-      const std::lock_guard lock(failure_lock);
-      failure = std::current_exception();
-      next = jobs;
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t worker = 1; worker < std::min(workers, jobs); ++worker) {
-      threads.emplace_back(serve, worker);
-    }
-    serve(0);
-  }
-  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace
@@ -147,9 +118,7 @@ struct InferenceEngine::Impl {
                               given.height, given.width),
                   "Choose the dataset that the network was trained on.");
     }
-    const std::size_t size = index_of(in.channels) * index_of(in.height) * index_of(in.width);
-    if (first > images.count() || count > images.count() - first ||
-        images.pixels.size() != images.count() * size) {
+    if (first > images.count() || count > images.count() - first) {
       return fail(ErrorCode::Internal,
                   fmt::format("images {} to {} were asked for of {}, which has {}", first,
                               first + count, images.name, images.count()));
@@ -159,44 +128,40 @@ struct InferenceEngine::Impl {
 
   /// Images [first, first + count) of a dataset, cut into batches.
   struct Batches {
-    Batches(const Dataset& images, std::size_t from, std::size_t number, int batch)
-        : pixels(images.pixels),
-          image_size(images.pixels.size() / std::max<std::size_t>(images.count(), 1)),
-          first(from),
-          count(number),
-          size(index_of(batch)) {}
+    Batches(const Dataset& set, std::size_t from, std::size_t number, int batch)
+        : images(set), first(from), count(number), size(index_of(batch)) {}
     std::size_t number() const { return (count + size - 1) / size; }
     std::size_t filled(std::size_t index) const { return std::min(size, count - index * size); }
-    /// A whole batch; one partly filled is completed by zeros in `padded`.
-    const float* at(std::size_t index, std::vector<float>& padded) const {
-      const std::size_t start = (first + index * size) * image_size;
-      if (filled(index) == size) return pixels.data() + start;
-      padded.assign(size * image_size, 0.0f);
-      std::copy_n(pixels.data() + start, filled(index) * image_size, padded.data());
-      return padded.data();
+    /// Writes one batch; one partly filled is completed by zeros. On several threads at once.
+    Result<void> read(std::size_t index, std::vector<float>& pixels) const {
+      pixels.assign(size * images.image_size(), 0.0f);
+      return images.read(first + index * size, filled(index),
+                         std::span(pixels).first(filled(index) * images.image_size()));
     }
 
-    std::span<const float> pixels;
-    std::size_t image_size, first, count, size;
+    const Dataset& images;
+    std::size_t first, count, size;
   };
 
   /// Calls use(position in the range, logits) for each image. On several threads at once.
   template <class Use>
-  void run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
+  Result<void> run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
     const Batches batches(images, first, count, executor.batch());
     const std::size_t width = classes();
-    share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t batch) {
-      std::vector<float> padded;
-      const std::span<const float> logits = workers[worker].run(batches.at(batch, padded));
+    return each(batches, [&](std::size_t worker, std::size_t batch) -> Result<void> {
+      std::vector<float> pixels;
+      PCM_TRY(batches.read(batch, pixels));
+      const std::span<const float> logits = workers[worker].run(pixels.data());
       for (std::size_t i = 0; i < batches.filled(batch); ++i) {
         use(batch * batches.size + i, logits.subspan(i * width, width));
       }
+      return {};
     });
   }
 
   /// All batches go through one step before any goes through the next.
-  std::vector<BatchNormStatistics> measure(const Dataset& images, std::size_t first,
-                                           std::size_t count) {
+  Result<std::vector<BatchNormStatistics>> measure(const Dataset& images, std::size_t first,
+                                                   std::size_t count) {
     if (!measuring) {
       measuring.emplace(network, computation_of(network, Fusion::None), precision,
                         executor.batch());
@@ -204,10 +169,12 @@ struct InferenceEngine::Impl {
     fill(*measuring);
     const Batches batches(images, first, count, measuring->batch());
     while (spaces.size() < batches.number()) spaces.emplace_back(*measuring);
-    each(batches, [&](std::size_t i) {
-      std::vector<float> padded;
-      spaces[i].load(batches.at(i, padded));
-    });
+    PCM_TRY(each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
+      std::vector<float> pixels;
+      PCM_TRY(batches.read(i, pixels));
+      spaces[i].load(pixels.data());
+      return {};
+    }));
     std::vector<BatchNormStatistics> measured;
     const auto& steps = measuring->computation().steps;
     for (std::size_t s = 0; s < steps.size(); ++s) {
@@ -215,15 +182,28 @@ struct InferenceEngine::Impl {
         measured.push_back(statistics(batches, steps[s].input));
         measuring->set_batch_norm(s, measured.back().mean, measured.back().variance);
       }
-      each(batches, [&](std::size_t i) { spaces[i].run_step(s); });
+      compute(batches, [&](std::size_t i) { spaces[i].run_step(s); });
     }
     return measured;
   }
 
-  /// Calls work(batch) for each batch, on several threads at once.
+  /// Calls work(worker, batch), which may fail, for each batch, on several threads at once.
   template <class Work>
-  void each(const Batches& batches, const Work& work) {
-    share_jobs(workers.size(), batches.number(), [&](std::size_t, std::size_t i) { work(i); });
+  Result<void> each(const Batches& batches, const Work& work) {
+    return share_jobs(workers.size(), batches.number(), [&](std::size_t worker, std::size_t i) {
+      const SingleThreaded guard;
+      return work(worker, i);
+    });
+  }
+
+  /// The same for work(batch) that cannot fail.
+  template <class Work>
+  void compute(const Batches& batches, const Work& work) {
+    const Result<void> done = each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
+      work(i);
+      return {};
+    });
+    if (!done) throw std::logic_error(done.error().message);
   }
 
   /// Mean and variance of a value over all batches, per channel.
@@ -233,12 +213,12 @@ struct InferenceEngine::Impl {
     const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
     const double n = static_cast<double>(batches.count * pixels);
     std::vector<std::vector<float>> values(batches.number());
-    each(batches, [&](std::size_t i) { spaces[i].read_value(value, values[i]); });
+    compute(batches, [&](std::size_t i) { spaces[i].read_value(value, values[i]); });
 
     // Sums of each batch, added in the order of the batches: the same on any number of threads.
     std::vector<std::vector<double>> parts(batches.number());
     const auto average = [&](const auto& term) {
-      each(batches, [&](std::size_t i) {
+      compute(batches, [&](std::size_t i) {
         parts[i].assign(channels, 0.0);
         const float* row = values[i].data();
         for (std::size_t k = batches.filled(i) * pixels; k > 0; --k, row += channels) {
@@ -332,10 +312,10 @@ Result<std::vector<float>> InferenceEngine::logits(const Dataset& images, std::s
   PCM_TRY(impl_->check(images, first, count));
   const std::size_t width = impl_->classes();
   std::vector<float> all(count * width);
-  impl_->run(images, first, count, [&](std::size_t image, std::span<const float> logits) {
+  PCM_TRY(impl_->run(images, first, count, [&](std::size_t image, std::span<const float> logits) {
     std::copy(logits.begin(), logits.end(),
               all.begin() + static_cast<std::ptrdiff_t>(image * width));
-  });
+  }));
   return all;
 }
 
@@ -348,9 +328,11 @@ Result<std::int64_t> InferenceEngine::count_correct(const Dataset& images) {
                 "Choose the dataset that the network was trained on.");
   }
   std::atomic<std::int64_t> correct{0};
-  impl_->run(images, 0, images.count(), [&](std::size_t image, std::span<const float> logits) {
-    if (is_largest(logits, images.labels[image])) correct.fetch_add(1, std::memory_order_relaxed);
-  });
+  PCM_TRY(
+      impl_->run(images, 0, images.count(), [&](std::size_t image, std::span<const float> logits) {
+        if (is_largest(logits, images.labels[image]))
+          correct.fetch_add(1, std::memory_order_relaxed);
+      }));
   return correct.load();
 }
 

@@ -114,7 +114,7 @@ Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
   summary.max_iterations =
       std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::MaxIterations);
   if (summary.sweeps.empty()) return {};
-  PCM_ASSIGN(const db::Placement placement, store.placement(summary.run.id));
+  PCM_ASSIGN(const db::Placement placement, store.placement(summary.programming->id));
   std::vector<std::vector<float>> g_uS;
   std::vector<double> sweep_tick_s;
   for (const SweepFigures& figures : summary.sweeps) {

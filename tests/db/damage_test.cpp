@@ -19,7 +19,7 @@ class Damage : public testing::Test {
   Damage() {
     auto store = must(RunStore::open(file_));
     const PreparedRun prepared = prepare_run(store);
-    must(store.set_placement(prepared.run, make_placement(kDevices, 1)));
+    must(store.set_placement(prepared.programming, make_placement(kDevices, 1)));
     must(store.add_batches(prepared.programming,
                            std::vector{BatchRow{1, BatchKind::Program, 1, 9, {5, 6}, {7, 8}}}));
     must(store.add_verify(prepared.programming, std::vector{BatchVerify{1, {}, {1, 2}}}));

@@ -59,6 +59,7 @@ Placement make_placement(std::size_t devices, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   Placement placement;
   placement.shape = {512, 2048};
+  placement.first_weight = 17;
   std::vector<std::uint32_t> order(placement.shape.device_count());
   std::iota(order.begin(), order.end(), 0U);
   std::shuffle(order.begin(), order.end(), random);
@@ -72,8 +73,11 @@ Placement make_placement(std::size_t devices, std::uint64_t seed) {
 ProgrammingResult make_result(std::size_t devices, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   ProgrammingResult result;
-  for (const auto verdict : random_numbers<std::uint8_t>(devices, 0, 4, random)) {
+  for (const auto verdict : random_numbers<std::uint8_t>(devices, 0, 2, random)) {
     result.verdicts.push_back(static_cast<Verdict>(verdict));
+  }
+  for (std::size_t d = 50; d < devices; d += 100) {
+    result.verdicts[d] = d % 300 == 50 ? Verdict::StuckHigh : Verdict::StuckLow;
   }
   result.iterations = random_numbers<std::uint8_t>(devices, 0, 255, random);
   result.pulses = random_numbers<std::uint16_t>(devices, 0, 65535, random);

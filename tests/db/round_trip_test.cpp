@@ -158,11 +158,11 @@ TEST_F(RoundTrip, OfEventsAndProgress) {
 
 TEST_F(RoundTrip, OfLayers) {
   auto store = writer();
-  const RowId run = prepare_run(store).run;
+  const RowId step = prepare_run(store).step;
   const std::vector<LayerRow> layers{{0, "conv1", 16, 28, 0, 0.75, 25.0},
                                      {1, "fc", 10, 65, 448, 1.5, 24.5}};
-  must(store.add_layers(run, layers));
-  const auto read = must(reader().layers(run));
+  must(store.add_layers(step, layers));
+  const auto read = must(reader().layers(step));
   ASSERT_EQ(read.size(), 2U);
   EXPECT_EQ(read[1].ordinal, 1);
   EXPECT_EQ(read[1].name, "fc");
@@ -270,10 +270,11 @@ class BulkRoundTrip : public RoundTrip, public testing::WithParamInterface<std::
 
 TEST_P(BulkRoundTrip, OfAPlacement) {
   auto store = writer();
-  const RowId run = prepare_run(store).run;
+  const RowId programming = prepare_run(store).programming;
   const Placement placement = make_placement(GetParam(), 2);
-  must(store.set_placement(run, placement));
-  const Placement read = must(reader().placement(run));
+  must(store.set_placement(programming, placement));
+  const Placement read = must(reader().placement(programming));
+  EXPECT_EQ(read.first_weight, placement.first_weight);
   EXPECT_EQ(read.shape, placement.shape);
   EXPECT_TRUE(read.addresses == placement.addresses);
   EXPECT_TRUE(read.targets_uS == placement.targets_uS);
@@ -288,8 +289,8 @@ TEST_P(BulkRoundTrip, OfAProgramming) {
   begin.verify_samples = 7;
   begin.gain_uS_per_code = 0.21;
   begin.offset_uS = -0.1;
-  must(store.set_placement(begin.run, make_placement(GetParam(), 3)));
   const RowId id = must(store.begin_programming(begin));
+  must(store.set_placement(id, make_placement(GetParam(), 3)));
   EXPECT_FALSE(must(reader().programmings(begin.run)).at(0).complete);
   EXPECT_EQ(error_of(reader().programming_result(id)).code, ErrorCode::NotFound);
 
@@ -305,6 +306,7 @@ TEST_P(BulkRoundTrip, OfAProgramming) {
   const ProgrammingRow row = must(reader().programmings(begin.run)).at(0);
   EXPECT_EQ(row.id, id);
   EXPECT_EQ(row.run, begin.run);
+  EXPECT_EQ(row.step, begin.step);
   EXPECT_TRUE(row.complete);
   EXPECT_EQ(row.iterations, 55);
   EXPECT_EQ(row.nonzero_targets, 300'000);
@@ -319,7 +321,7 @@ TEST_P(BulkRoundTrip, OfAProgramming) {
 TEST_P(BulkRoundTrip, OfASweep) {
   auto store = writer();
   const PreparedRun prepared = prepare_run(store);
-  must(store.set_placement(prepared.run, make_placement(GetParam(), 5)));
+  must(store.set_placement(prepared.programming, make_placement(GetParam(), 5)));
   SweepStart start = sweep_start(prepared, 4);
   start.scheduled_s = 3600;
   start.slip_s = 0.25;
@@ -395,23 +397,24 @@ TEST_F(RoundTrip, KeepsTheRestOfATransactionWhenOneWriteFails) {
 
 TEST_F(RoundTrip, RefusesAPlacementWithTwoDevicesAtOnePlaceOrOutside) {
   auto store = writer();
-  const RowId run = prepare_run(store).run;
+  const RowId programming = prepare_run(store).programming;
   Placement placement = make_placement(3, 7);
   placement.addresses[2] = placement.addresses[0];
-  EXPECT_THAT(error_of(store.set_placement(run, placement)).message, HasSubstr("device 2 at"));
+  EXPECT_THAT(error_of(store.set_placement(programming, placement)).message,
+              HasSubstr("device 2 at"));
   placement.addresses[2] = {WordLine{512}, BitLine{0}};
-  EXPECT_THAT(error_of(store.set_placement(run, placement)).message,
+  EXPECT_THAT(error_of(store.set_placement(programming, placement)).message,
               HasSubstr("outside the array"));
   placement.addresses.pop_back();
-  EXPECT_THAT(error_of(store.set_placement(run, placement)).message,
+  EXPECT_THAT(error_of(store.set_placement(programming, placement)).message,
               HasSubstr("2 addresses but 3 targets"));
-  EXPECT_EQ(error_of(store.placement(run)).code, ErrorCode::NotFound);
+  EXPECT_EQ(error_of(store.placement(programming)).code, ErrorCode::NotFound);
 }
 
 TEST_F(RoundTrip, RefusesAResultThatIsNotOfThePlacedDevices) {
   auto store = writer();
   const PreparedRun prepared = prepare_run(store);
-  must(store.set_placement(prepared.run, make_placement(3, 7)));
+  must(store.set_placement(prepared.programming, make_placement(3, 7)));
   EXPECT_THAT(
       error_of(store.finish_programming(prepared.programming, make_result(2, 8), {})).message,
       HasSubstr("2 devices of 3"));

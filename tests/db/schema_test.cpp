@@ -30,13 +30,18 @@ std::string schema_text(Database& database) {
   return text;
 }
 
-// schema_v1.sql is what version 1 was when it was given out. If this fails, put the change into a
+// schema_vN.sql is what version N was when it was given out. If this fails, put the change into a
 // new migration.
-TEST(Schema, OfVersion1IsNeverEdited) {
+TEST(Schema, OfAVersionIsNeverEdited) {
   const TemporaryFolder folder;
-  auto store = must(RunStore::open(folder / "a.db"));
-  EXPECT_EQ(schema_text(store.database()),
-            bytes_of_file(PCMLAB_SOURCE_FOLDER "/tests/db/schema_v1.sql"));
+  auto database = must(Database::open(folder / "a.db", OpenMode::ReadWriteCreate));
+  for (const Migration& migration : migrations()) {
+    must(database.execute(migration.sql));
+    EXPECT_EQ(schema_text(database),
+              bytes_of_file(std::string(PCMLAB_SOURCE_FOLDER "/tests/db/schema_v")
+                                .append(std::to_string(migration.version))
+                                .append(".sql")));
+  }
 }
 
 TEST(Schema, MarksAFreshFile) {
@@ -151,9 +156,15 @@ INSTANTIATE_TEST_SUITE_P(
         "INSERT INTO step VALUES (9, 1, 1, 'x', '{}', 'complete', '', NULL)",
         "INSERT INTO run_command VALUES (1, 1, 'explode', 'me', '', NULL)",
         "INSERT INTO run_progress VALUES (1, '', -1, 0, 0, '', 0)",
-        "INSERT INTO layer VALUES (1, 1, 0, 'x', 0, 1, 0, 1, 25)",
-        "INSERT INTO placement VALUES (1, 0, 2048, 1)", "UPDATE programming SET verify_samples = 0",
-        "UPDATE programming SET complete = 1", "UPDATE programming SET iterations = 3",
+        "INSERT INTO layer VALUES (1, 1, 1, 0, 'x', 0, 1, 0, 1, 25)",
+        "INSERT INTO placement VALUES (1, 0, 2048, 1, 0)",
+        "INSERT INTO placement VALUES (1, 512, 2048, 1, -1)",
+        "INSERT INTO placement VALUES (9, 512, 2048, 1, 0)",
+        "INSERT INTO bad_device VALUES (1, 1, 0, 0, 'lost', 25, 0)",
+        "INSERT INTO bad_device VALUES (1, 1, 65536, 0, 'stuck low', 25, 0)",
+        "INSERT INTO bad_device VALUES (1, 9, 0, 0, 'stuck low', 25, 0)",
+        "UPDATE programming SET verify_samples = 0", "UPDATE programming SET complete = 1",
+        "UPDATE programming SET iterations = 3",
         "UPDATE programming SET complete = 1, iterations = 1, nonzero_targets = 1, converged = 2,"
         " pulses = 1, end_tick_ns = 1, ended_utc = ''",
         "UPDATE pulse_batch SET width_ns = 7", "UPDATE pulse_batch_outcome SET pulses_executed = 7",

@@ -61,9 +61,9 @@ Result<BusyShare> busy_share_of_a_programming(Board& board, std::size_t devices,
   db::ProgrammingStart start;
   PCM_ASSIGN(start.run, store.begin_run(run));
   PCM_ASSIGN(start.step, store.begin_step(start.run, 0, "program", "{}"));
-  PCM_TRY(store.set_placement(start.run, placement));
   start.gain_uS_per_code = board.information().adc_step.uS();
   PCM_ASSIGN(const db::RowId programming, store.begin_programming(start));
+  PCM_TRY(store.set_placement(programming, placement));
 
   ProgramSettings settings = paper_settings();
   settings.verify_delay = {};

@@ -30,12 +30,12 @@ struct Programming {
     placement.shape = bench.board->information().shape;
     placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
     placement.targets_uS = std::move(targets_uS);
-    EXPECT_TRUE(run.store.set_placement(run.run, placement));
     db::ProgrammingStart start;
     start.run = run.run;
     start.step = run.step;
     start.gain_uS_per_code = 0.2;
     id = run.store.begin_programming(start).value();
+    EXPECT_TRUE(run.store.set_placement(id, placement));
   }
 
   Result<ProgramOutcome> go(
@@ -386,12 +386,12 @@ struct InterruptedProgramming {
     placement.shape = board->information().shape;
     placement.addresses = place_devices(targets_uS.size(), placement.shape, {}).value();
     placement.targets_uS = std::move(targets_uS);
-    EXPECT_TRUE(run->store.set_placement(run->run, placement));
     db::ProgrammingStart start;
     start.run = run->run;
     start.step = run->step;
     start.gain_uS_per_code = 0.2;
     id = run->store.begin_programming(start).value();
+    EXPECT_TRUE(run->store.set_placement(id, placement));
   }
 
   Result<ProgramOutcome> go() {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <random>
 
+#include "tests/experiments/network/given_numbers.h"
+
 namespace pcmlab {
 namespace {
 
@@ -19,9 +21,20 @@ mock::PcmParameters TestBench::good_devices() {
   return parameters;
 }
 
+namespace {
+
+mock::PcmChip chip_of(const mock::PcmParameters& parameters, ArrayShape shape,
+                      const mock::ChipFaults& faults) {
+  mock::PcmChip chip(parameters, shape, 11, 1);
+  chip.plant(faults);
+  return chip;
+}
+
+}  // namespace
+
 TestBench::TestBench(const mock::PcmParameters& parameters, const mock::MockBoardSettings& settings,
-                     ArrayShape shape)
-    : mock(std::make_shared<mock::MockBoard>(mock::PcmChip(parameters, shape, 11, 1), settings)) {
+                     ArrayShape shape, const mock::ChipFaults& faults)
+    : mock(std::make_shared<mock::MockBoard>(chip_of(parameters, shape, faults), settings)) {
   LoopbackEnd far_end;
   far_end.take = [m = mock](std::span<const std::byte> bytes) { m->receive(bytes); };
   far_end.give = [m = mock](std::vector<std::byte>& into) {
@@ -55,6 +68,7 @@ RunInputs small_inputs() {
   inputs.images.channels = kInputs;
   inputs.images.height = inputs.images.width = 1;
   inputs.images.classes = kClasses;
+  std::vector<float> all_pixels;
   for (int image = 0; image < kImages; ++image) {
     std::vector<float> pixels;
     pixels.reserve(kInputs);
@@ -65,9 +79,10 @@ RunInputs small_inputs() {
         logits[c] += dense.weights[c * kInputs + i] * pixels[i];
     }
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-    inputs.images.labels.push_back(static_cast<std::uint8_t>(best));
-    inputs.images.pixels.insert(inputs.images.pixels.end(), pixels.begin(), pixels.end());
+    inputs.images.labels.push_back(static_cast<std::uint16_t>(best));
+    all_pixels.insert(all_pixels.end(), pixels.begin(), pixels.end());
   }
+  inputs.images.source = std::make_shared<test::GivenNumbers>(std::move(all_pixels), kInputs);
   inputs.network.name = "one dense layer";
   inputs.network.sha256 = std::string(64, 'a');
   inputs.network.file = {std::byte{1}};

@@ -18,7 +18,8 @@ namespace pcmlab {
 /// A mock board of 32 x 128 devices behind a loopback whose cable a test can pull.
 struct TestBench {
   explicit TestBench(const mock::PcmParameters& parameters = good_devices(),
-                     const mock::MockBoardSettings& settings = {}, ArrayShape shape = {32, 128});
+                     const mock::MockBoardSettings& settings = {}, ArrayShape shape = {32, 128},
+                     const mock::ChipFaults& faults = {});
 
   static mock::PcmParameters good_devices();
 

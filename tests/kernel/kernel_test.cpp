@@ -116,12 +116,12 @@ Result<ProgramOutcome> program_and_verify(Board& board) {
     placement.targets_uS[i] = 1.0F + 24.0F * static_cast<float>(i) / kProgrammed;
   }
   PCM_ASSIGN(placement.addresses, place_devices(kProgrammed, placement.shape, {}));
-  PCM_TRY(run.store.set_placement(run.run, placement));
   db::ProgrammingStart start;
   start.run = run.run;
   start.step = run.step;
   start.gain_uS_per_code = 0.2;
   PCM_ASSIGN(const db::RowId id, run.store.begin_programming(start));
+  PCM_TRY(run.store.set_placement(id, placement));
   const auto clock = make_clock(board);
   ProgramAndVerify loop(board, *clock, run.store, id, paper_settings(), Calibration{}, {});
   return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });

@@ -119,12 +119,12 @@ class UsbRunTest : public ::testing::Test {
     start.board = board.information();
     const db::RowId run = store.begin_run(start).value();
     const db::RowId step = store.begin_step(run, 0, "program", "{}").value();
-    EXPECT_TRUE(store.set_placement(run, placement));
     db::ProgrammingStart programming;
     programming.run = run;
     programming.step = step;
     programming.gain_uS_per_code = 0.2;
     const db::RowId id = store.begin_programming(programming).value();
+    EXPECT_TRUE(store.set_placement(id, placement));
     const auto clock = make_clock(board);
     ProgramAndVerify loop(board, *clock, store, id, settings(), Calibration{}, {});
     auto outcome = loop.run(placement, [](const ProgramPass&) { return Result<void>(); });

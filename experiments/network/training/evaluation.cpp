@@ -99,7 +99,7 @@ Result<Verification> write_verified(const Network& network, const std::filesyste
   std::iota(all.begin(), all.end(), 0U);
   Batch batch;
   Random unused(0, Purpose::Augmentation, 0);
-  first.fill(all, unused, batch);
+  PCM_TRY(first.fill(all, unused, batch));
   const Trainable trainable(network);
   PCM_ASSIGN(const std::vector<float> expected,
              engine.logits(batch, trainable.values(network), trainable.statistics(network)));

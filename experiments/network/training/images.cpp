@@ -2,45 +2,21 @@
 #include "experiments/network/training/images.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 namespace pcmlab::training {
-namespace {
-
-// ---- all that knows how a Dataset stores its pixels ----
-
-/// \param to  [channel][row][column]
-void copy_image(const Dataset& set, std::size_t image, std::span<float> to) {
-  std::copy_n(set.pixels.data() + image * to.size(), to.size(), to.begin());
-}
-
-std::size_t pixels_of(const Dataset& set) {
-  return static_cast<std::size_t>(set.channels) * static_cast<std::size_t>(set.height) *
-         static_cast<std::size_t>(set.width);
-}
-
-}  // namespace
-
 Dataset head_of(const Dataset& set, std::size_t count) {
   Dataset head = set;
   head.labels.resize(count);
-  head.pixels.resize(count * pixels_of(set));
   return head;
 }
 
 TrainingImages::TrainingImages(Dataset set, Augmentation augmentation)
     : set_(std::move(set)), augmentation_(augmentation) {
-  constexpr std::size_t kEnough = 1000;
-  const auto channels = static_cast<std::size_t>(set_.channels);
-  black_.assign(channels, std::numeric_limits<float>::max());
-  std::vector<float> image(pixels_of(set_));
-  const std::size_t plane = image.size() / channels;
-  for (std::size_t i = 0; i < std::min(kEnough, set_.count()); ++i) {
-    copy_image(set_, i, image);
-    for (std::size_t j = 0; j < image.size(); ++j) {
-      black_[j / plane] = std::min(black_[j / plane], image[j]);
-    }
+  const Normalisation& norm = set_.normalisation;
+  for (std::size_t channel = 0; channel < static_cast<std::size_t>(set_.channels); ++channel) {
+    const bool known = channel < norm.mean.size() && channel < norm.std.size();
+    black_.push_back(known ? -norm.mean[channel] / norm.std[channel] : 0.0f);
   }
 }
 
@@ -54,18 +30,18 @@ std::vector<std::uint32_t> TrainingImages::order(std::uint64_t seed, std::uint64
   return order;
 }
 
-void TrainingImages::fill(std::span<const std::uint32_t> chosen, Random& random,
-                          Batch& batch) const {
+Result<void> TrainingImages::fill(std::span<const std::uint32_t> chosen, Random& random,
+                                  Batch& batch) const {
   const int height = set_.height;
   const int width = set_.width;
   const int crop = augmentation_.crop_pixels;
-  std::vector<float> image(pixels_of(set_));
+  std::vector<float> image(set_.image_size());
   batch.count = chosen.size();
   batch.pixels.resize(chosen.size() * image.size());
   batch.labels.resize(chosen.size());
   float* to = batch.pixels.data();
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    copy_image(set_, chosen[i], image);
+    PCM_TRY(set_.read(chosen[i], 1, image));
     batch.labels[i] = set_.labels[chosen[i]];
     const auto shift = [&] {
       return static_cast<int>(random.below(static_cast<std::uint32_t>(2 * crop + 1))) - crop;
@@ -87,6 +63,7 @@ void TrainingImages::fill(std::span<const std::uint32_t> chosen, Random& random,
       }
     }
   }
+  return {};
 }
 
 }  // namespace pcmlab::training

@@ -36,12 +36,13 @@ class TrainingImages {
   /// The order of an epoch: each image once.
   std::vector<std::uint32_t> order(std::uint64_t seed, std::uint64_t epoch) const;
   /// \param chosen  indices of images. \param random  draws crops and mirrors.
-  void fill(std::span<const std::uint32_t> chosen, Random& random, Batch& batch) const;
+  /// Errors: those of Dataset::read().
+  Result<void> fill(std::span<const std::uint32_t> chosen, Random& random, Batch& batch) const;
 
  private:
   Dataset set_;
   Augmentation augmentation_;
-  std::vector<float> black_;  ///< the darkest value of each channel
+  std::vector<float> black_;  ///< of each channel
 };
 
 }  // namespace pcmlab::training

@@ -92,7 +92,7 @@ class Trainer {
   Result<void> step(std::span<const std::uint32_t> chosen) {
     const bool for_chip = state_.epoch + 1 >= in_.settings.noise_from_epoch;
     Random augmentation(in_.settings.seed, Purpose::Augmentation, number());
-    in_.images.fill(chosen, augmentation, batch_);
+    PCM_TRY(in_.images.fill(chosen, augmentation, batch_));
     std::span<const float> used = values_;
     if (for_chip && in_.noise.any()) {
       Random random(in_.settings.seed, Purpose::Noise, number());

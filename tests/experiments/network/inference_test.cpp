@@ -31,12 +31,10 @@ std::vector<Precision> precisions() {
 /// Root mean square of the engine's error over that of the logits.
 double relative_error(const Network& network, InferenceEngine& engine, const Dataset& images) {
   const auto logits = engine.logits(images, 0, images.count()).value();
-  const std::size_t size = images.pixels.size() / images.count();
   double error = 0, power = 0;
   std::size_t next = 0;
   for (std::size_t i = 0; i < images.count(); ++i) {
-    for (const double expected :
-         reference_logits(network, std::span(images.pixels).subspan(i * size, size))) {
+    for (const double expected : reference_logits(network, images.read(i, 1).value())) {
       const double difference = static_cast<double>(logits.at(next++)) - expected;
       error += difference * difference;
       power += expected * expected;
@@ -297,10 +295,10 @@ TEST(Inference, CountsImagesWhoseLabelIsTheFirstOfTheLargestLogits) {
   const auto logits = engine.logits(images, 0, 40).value();
   for (std::size_t i = 0; i < 40; ++i) {
     const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i) * 10;
-    images.labels[i] = static_cast<std::uint8_t>(std::max_element(row, row + 10) - row);
+    images.labels[i] = static_cast<std::uint16_t>(std::max_element(row, row + 10) - row);
   }
   EXPECT_EQ(engine.count_correct(images).value(), 40);
-  images.labels[7] = static_cast<std::uint8_t>((images.labels[7] + 1) % 10);
+  images.labels[7] = static_cast<std::uint16_t>((images.labels[7] + 1) % 10);
   EXPECT_EQ(engine.count_correct(images).value(), 39);
   // All logits equal: the first class is the answer.
   engine.set_weights(std::vector<float>(weights_of(network).values.size(), 0.0f));

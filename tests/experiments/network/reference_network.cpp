@@ -7,6 +7,7 @@
 #include <random>
 #include <type_traits>
 
+#include "tests/experiments/network/given_numbers.h"
 #include "tests/experiments/network/onnx_file.h"
 
 namespace pcmlab::test {
@@ -137,11 +138,10 @@ Dataset random_images(const Network& network, std::size_t count, unsigned seed) 
   images.height = shape.height;
   images.width = shape.width;
   images.classes = 10;
-  images.pixels = random_numbers(
-      random, count * index_of(shape.channels) * index_of(shape.height) * index_of(shape.width),
-      1.0f);
+  images.source = std::make_shared<GivenNumbers>(
+      random_numbers(random, count * images.image_size(), 1.0f), images.image_size());
   for (std::size_t i = 0; i < count; ++i) {
-    images.labels.push_back(static_cast<std::uint8_t>(random() % 10));
+    images.labels.push_back(static_cast<std::uint16_t>(random() % 10));
   }
   return images;
 }

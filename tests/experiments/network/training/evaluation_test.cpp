@@ -106,7 +106,7 @@ TEST_F(Evaluation, AnEngineThatComputesSomethingElseIsNoticed) {
     Result<std::vector<float>> logits(const Batch& batch, std::span<const float> values,
                                       std::span<const float> statistics) override {
       auto logits = LinearEngine::logits(batch, values, statistics);
-      logits->back() *= 1.1f;
+      for (float& logit : *logits) logit *= 1.1f;
       return logits;
     }
   } wrong;

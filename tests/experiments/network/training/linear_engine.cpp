@@ -75,15 +75,19 @@ Dataset easy_images(std::size_t count, unsigned seed) {
   set.channels = 3;
   set.height = set.width = 4;
   set.classes = kClasses;
+  set.normalisation = {{0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
+  std::vector<std::uint8_t> bytes;
   Random random(seed, Purpose::Weights, 1);
   for (std::size_t n = 0; n < count; ++n) {
     const auto label = static_cast<std::uint8_t>(random.below(kClasses));
     set.labels.push_back(label);
     for (std::size_t i = 0; i < kPixels; ++i) {
-      const float bright = label == i / 16 || label == 3 ? 0.5f : 0.0f;
-      set.pixels.push_back(bright + 0.4f * random.normal());
+      const double bright = label == i / 16 || label == 3 ? 150 : 110;
+      bytes.push_back(
+          static_cast<std::uint8_t>(std::lround(bright + 50 * (random.uniform() - 0.5))));
     }
   }
+  set.source = images_in_memory(std::move(bytes), kPixels);
   return set;
 }
 

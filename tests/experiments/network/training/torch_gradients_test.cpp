@@ -46,7 +46,7 @@ Batch batch_of(const Dataset& set) {
   std::iota(all.begin(), all.end(), 0U);
   Batch batch;
   Random unused(0, Purpose::Augmentation, 0);
-  TrainingImages(set, {}).fill(all, unused, batch);
+  EXPECT_TRUE(TrainingImages(set, {}).fill(all, unused, batch));
   return batch;
 }
 
@@ -60,7 +60,7 @@ struct Example {
         gradients(values.size()),
         engine(torch_gradients(network, precision, 1)) {
     const ValueShape& out = network.shapes[static_cast<std::size_t>(network.output)];
-    for (auto& label : set.labels) label = static_cast<std::uint8_t>(label % out.channels);
+    for (auto& label : set.labels) label = static_cast<std::uint16_t>(label % out.channels);
     set.classes = out.channels;
     batch = batch_of(set);
   }
@@ -180,7 +180,7 @@ struct TinyTraining {
     state.momentum.assign(Trainable(state.network).value_count(), 0.0f);
     set = random_images(state.network, 24);
     set.classes = 5;
-    for (auto& label : set.labels) label = static_cast<std::uint8_t>(label % 5);
+    for (auto& label : set.labels) label = static_cast<std::uint16_t>(label % 5);
   }
 
   Result<void> run(const std::stop_token& stop = {}, int stop_after = 0) {

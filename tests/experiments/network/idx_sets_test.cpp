@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "experiments/network/dataset.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include <algorithm>
-#include <array>
-
 #include "experiments/network/sha256.h"
-#include "tests/experiments/network/temporary_folder.h"
+#include "tests/experiments/network/dataset_files.h"
 
 namespace pcmlab {
 namespace {
 
+using test::Bytes;
+using test::error_of;
+using test::Labels;
+using test::pixels_of;
 using testing::AllOf;
 using testing::HasSubstr;
-using Bytes = std::vector<std::uint8_t>;
-
-std::string error_of(const Result<Dataset>& set, ErrorCode code) {
-  if (set) {
-    ADD_FAILURE() << "no error";
-    return {};
-  }
-  EXPECT_EQ(set.error().code, code) << set.error().message;
-  EXPECT_FALSE(set.error().advice.empty());
-  return set.error().message + " | " + set.error().advice;
-}
+using testing::Not;
 
 void append_big_endian(Bytes& bytes, std::uint32_t number) {
   for (int shift = 24; shift >= 0; shift -= 8) {
@@ -90,12 +79,13 @@ TEST_F(FashionMnist, IsPaddedNormalisedAndRepeatedInThreeChannels) {
   const Dataset set = load().value();
   EXPECT_EQ(set.name, "fashion-mnist test");
   EXPECT_EQ(set.count(), 3u);
-  EXPECT_EQ(set.labels, (Bytes{4, 0, 9}));
+  EXPECT_EQ(set.labels, (Labels{4, 0, 9}));
   EXPECT_EQ(set.channels, 3);
   EXPECT_EQ(set.height, 32);
   EXPECT_EQ(set.width, 32);
   EXPECT_EQ(set.classes, 10);
-  ASSERT_EQ(set.pixels.size(), 3u * 3 * 32 * 32);
+  const std::vector<float> pixels = pixels_of(set);
+  ASSERT_EQ(pixels.size(), 3u * 3 * 32 * 32);
   for (std::size_t image = 0; image < 3; ++image) {
     for (std::size_t channel = 0; channel < 3; ++channel) {
       for (std::size_t row = 0; row < 32; ++row) {
@@ -103,7 +93,7 @@ TEST_F(FashionMnist, IsPaddedNormalisedAndRepeatedInThreeChannels) {
           const bool inside = row >= 2 && row < 30 && column >= 2 && column < 30;
           const std::size_t pixel = inside ? ((row - 2) * 28 + column - 2 + 40 * image) % 256 : 0;
           const float expected = (static_cast<float>(pixel) / 255.0f - 0.2860f) / 0.3530f;
-          ASSERT_FLOAT_EQ(set.pixels[((image * 3 + channel) * 32 + row) * 32 + column], expected);
+          ASSERT_FLOAT_EQ(pixels[((image * 3 + channel) * 32 + row) * 32 + column], expected);
         }
       }
     }
@@ -115,7 +105,7 @@ TEST_F(FashionMnist, IsTheSameFromGzip) {
   folder_.write(std::string(kImages) + ".gz", gzipped(idx_images()));
   folder_.write(std::string(kLabels) + ".gz", gzipped(idx_labels()));
   const Dataset packed = load().value();
-  EXPECT_EQ(packed.pixels, plain.pixels);
+  EXPECT_EQ(pixels_of(packed), pixels_of(plain));
   EXPECT_EQ(packed.labels, plain.labels);
   EXPECT_THAT(packed.description, HasSubstr(".gz"));
 }
@@ -124,15 +114,48 @@ TEST_F(FashionMnist, DescribesFilesCountsAndChecksums) {
   EXPECT_THAT(load(2).value().description,
               AllOf(HasSubstr("first 2 of 3"), HasSubstr((folder_.path() / kImages).string()),
                     HasSubstr(sha256_of_file(folder_.path() / kImages).value()),
-                    HasSubstr(sha256_of_file(folder_.path() / kLabels).value())));
+                    HasSubstr(sha256_of_file(folder_.path() / kLabels).value()),
+                    HasSubstr("not the known original"), Not(HasSubstr(", the known original"))));
+}
+
+TEST_F(FashionMnist, IsLaidOutAsTheNetworkWants) {
+  const std::vector<float> three = pixels_of(load().value());
+  const Dataset grey =
+      load_fashion_mnist(folder_.path(), Split::Test, 0, GreyLayout{1, 28}).value();
+  EXPECT_EQ(grey.channels, 1);
+  EXPECT_EQ(grey.height, 28);
+  const std::vector<float> pixels = pixels_of(grey);
+  ASSERT_EQ(pixels.size(), 3u * 28 * 28);
+  for (std::size_t image = 0; image < 3; ++image) {
+    for (std::size_t row = 0; row < 28; ++row) {
+      for (std::size_t column = 0; column < 28; ++column) {
+        ASSERT_EQ(pixels[(image * 28 + row) * 28 + column],
+                  three[(image * 3 * 32 + row + 2) * 32 + column + 2]);
+      }
+    }
+  }
+  EXPECT_EQ(load_fashion_mnist(folder_.path(), Split::Test, 0, GreyLayout{1, 32}).value().height,
+            32);
+  for (const GreyLayout layout : {GreyLayout{3, 224}, GreyLayout{2, 28}, GreyLayout{784, 1}}) {
+    EXPECT_THAT(
+        error_of(load_fashion_mnist(folder_.path(), Split::Test, 0, layout), ErrorCode::BadNetwork),
+        HasSubstr("28x28 or padded to 32x32"));
+  }
+}
+
+TEST_F(FashionMnist, IsNotReadBeyondItsEnd) {
+  const Dataset set = load().value();
+  EXPECT_EQ(set.read(2, 1).value().size(), set.image_size());
+  for (const auto& [first, count] : {std::pair{2u, 2u}, std::pair{4u, 0u}, std::pair{0u, 4u}}) {
+    EXPECT_EQ(set.read(first, count).error().code, ErrorCode::Internal);
+  }
 }
 
 TEST_F(FashionMnist, TakesTheFirstImagesUpToALimit) {
   const Dataset all = load().value();
   const Dataset two = load(2).value();
-  EXPECT_EQ(two.labels, (Bytes{4, 0}));
-  ASSERT_EQ(two.pixels.size(), all.pixels.size() / 3 * 2);
-  EXPECT_TRUE(std::equal(two.pixels.begin(), two.pixels.end(), all.pixels.begin()));
+  EXPECT_EQ(two.labels, (Labels{4, 0}));
+  EXPECT_EQ(pixels_of(two), all.read(0, 2).value());
   EXPECT_EQ(load(50).value().count(), 3u);
 }
 
@@ -222,105 +245,59 @@ TEST_F(FashionMnist, RefusesALabelThatIsNoClassEvenBehindTheLimit) {
               AllOf(HasSubstr(kLabels), HasSubstr("label 10 of image 2")));
 }
 
-TEST(FashionMnistPackage, HasTenThousandTestImages) {
+TEST(FashionMnistPackage, HasTenThousandTestImagesAndIsTheKnownOriginal) {
   const Dataset set = load_fashion_mnist(fashion_mnist_folder(), Split::Test, 100).value();
   EXPECT_EQ(set.count(), 100u);
-  EXPECT_THAT(set.description, HasSubstr("first 100 of 10000 images"));
+  EXPECT_THAT(set.description,
+              AllOf(HasSubstr("first 100 of 10000 images"), HasSubstr(", the known original"),
+                    Not(HasSubstr("not the known original"))));
   EXPECT_EQ(set.labels[0], 9);
   EXPECT_EQ(set.labels[1], 2);
 }
 
-class Cifar10 : public testing::Test {
+TEST(FashionMnistPackage, HasSixtyThousandTrainingImagesAndIsTheKnownOriginal) {
+  const Dataset set = load_fashion_mnist(fashion_mnist_folder(), Split::Train, 10).value();
+  EXPECT_EQ(set.name, "fashion-mnist train");
+  EXPECT_THAT(set.description,
+              AllOf(HasSubstr("first 10 of 60000 images"), HasSubstr(", the known original"),
+                    Not(HasSubstr("not the known original"))));
+  EXPECT_EQ(set.labels[0], 9);
+}
+
+class Mnist : public testing::Test {
  protected:
-  /// `records` images; byte i of image n is (7 i + n + seed) % 256, its label (n + seed) % 10.
-  static Bytes batch(std::size_t records, std::size_t seed) {
-    Bytes bytes;
-    for (std::size_t n = 0; n < records; ++n) {
-      bytes.push_back(static_cast<std::uint8_t>((n + seed) % 10));
-      for (std::size_t i = 0; i < 3072; ++i) {
-        bytes.push_back(static_cast<std::uint8_t>((7 * i + n + seed) % 256));
-      }
-    }
-    return bytes;
-  }
-  Result<Dataset> load(Split split, std::size_t limit = 0) const {
-    return load_cifar10(folder_.path(), split, limit);
+  Mnist() {
+    folder_.write("train-images-idx3-ubyte", idx_images());
+    folder_.write("train-labels-idx1-ubyte", idx_labels());
   }
   test::TemporaryFolder folder_;
 };
 
-TEST_F(Cifar10, IsNormalisedPerChannel) {
-  folder_.write("test_batch.bin", batch(2, 3));
-  const Dataset set = load(Split::Test).value();
-  EXPECT_EQ(set.name, "cifar-10 test");
-  EXPECT_EQ(set.labels, (Bytes{3, 4}));
-  EXPECT_EQ(set.channels, 3);
-  EXPECT_EQ(set.height, 32);
-  EXPECT_EQ(set.width, 32);
+TEST_F(Mnist, IsGreyAndNormalisedUnlessAnotherLayoutIsWanted) {
+  const Dataset set = load_mnist(folder_.path(), Split::Train, 0).value();
+  EXPECT_EQ(set.name, "mnist train");
+  EXPECT_EQ(set.channels, 1);
+  EXPECT_EQ(set.height, 28);
+  EXPECT_EQ(set.width, 28);
   EXPECT_EQ(set.classes, 10);
-  constexpr std::array<float, 3> kMean{0.4914f, 0.4822f, 0.4465f}, kStd{0.2470f, 0.2435f, 0.2616f};
-  ASSERT_EQ(set.pixels.size(), 2u * 3072);
-  for (std::size_t n = 0; n < 2; ++n) {
-    for (std::size_t i = 0; i < 3072; ++i) {
-      const auto byte = static_cast<float>((7 * i + n + 3) % 256);
-      ASSERT_FLOAT_EQ(set.pixels[n * 3072 + i], (byte / 255.0f - kMean[i / 1024]) / kStd[i / 1024]);
-    }
+  EXPECT_EQ(set.labels, (Labels{4, 0, 9}));
+  const std::vector<float> pixels = pixels_of(set);
+  ASSERT_EQ(pixels.size(), 3u * 784);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const auto byte = static_cast<float>((i % 784 + 40 * (i / 784)) % 256);
+    ASSERT_FLOAT_EQ(pixels[i], (byte / 255.0f - 0.1307f) / 0.3081f);
   }
-  EXPECT_THAT(set.description,
-              AllOf(HasSubstr("first 2 of 2"),
-                    HasSubstr(sha256_of_file(folder_.path() / "test_batch.bin").value())));
+  EXPECT_EQ(load_mnist(folder_.path(), Split::Train, 0, GreyLayout{3, 32}).value().image_size(),
+            3u * 32 * 32);
+  EXPECT_THAT(set.description, HasSubstr("not the known original"));
 }
 
-TEST_F(Cifar10, ReadsTheFiveTrainingFilesInOrder) {
-  for (std::size_t i = 1; i <= 5; ++i) {
-    folder_.write("data_batch_" + std::to_string(i) + ".bin", batch(3, i));
-  }
-  const Dataset all = load(Split::Train).value();
-  EXPECT_EQ(all.labels, (Bytes{1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6, 5, 6, 7}));
-  for (const std::size_t limit : {1u, 3u, 4u, 14u, 20u}) {
-    const Dataset part = load(Split::Train, limit).value();
-    const std::size_t count = std::min<std::size_t>(limit, 15);
-    ASSERT_EQ(part.count(), count);
-    ASSERT_EQ(part.pixels.size(), count * 3072);
-    EXPECT_TRUE(std::equal(part.pixels.begin(), part.pixels.end(), all.pixels.begin()));
-    EXPECT_THAT(part.description, HasSubstr("of 15 images"));
-  }
-}
-
-TEST_F(Cifar10, NamesTheFolderOrFileThatIsMissing) {
-  EXPECT_THAT(error_of(load_cifar10(folder_.path() / "none", Split::Test, 0), ErrorCode::NotFound),
-              HasSubstr("none"));
-  EXPECT_THAT(error_of(load(Split::Test), ErrorCode::NotFound),
-              AllOf(HasSubstr("test_batch.bin"), HasSubstr("cifar-10-batches-bin")));
-  for (const char* name :
-       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_5.bin"}) {
-    folder_.write(name, batch(1, 0));
-  }
-  EXPECT_THAT(error_of(load(Split::Train), ErrorCode::NotFound), HasSubstr("data_batch_4.bin"));
-}
-
-TEST_F(Cifar10, RefusesIncompleteRecordsAndEmptyFiles) {
-  for (const std::size_t size : {0u, 1u, 3072u, 3074u, 2u * 3073 - 1}) {
-    Bytes bytes = batch(2, 0);
-    bytes.resize(size);
-    folder_.write("test_batch.bin", bytes);
-    EXPECT_THAT(error_of(load(Split::Test), ErrorCode::BadFile),
-                AllOf(HasSubstr("test_batch.bin"), HasSubstr("3073-byte records")));
-  }
-}
-
-TEST_F(Cifar10, RefusesALabelThatIsNoClass) {
-  Bytes bytes = batch(3, 0);
-  bytes[3073] = 17;
-  folder_.write("test_batch.bin", bytes);
-  EXPECT_THAT(error_of(load(Split::Test), ErrorCode::BadFile), HasSubstr("label 17 of image 1"));
-}
-
-TEST_F(Cifar10, RefusesAFolderInPlaceOfAFile) {
-  std::filesystem::create_directory(folder_.path() / "test_batch.bin");
-  const auto set = load(Split::Test);
-  ASSERT_FALSE(set.has_value());
-  EXPECT_EQ(set.error().code, ErrorCode::Io);
+TEST_F(Mnist, SaysWhereItCanBeHad) {
+  EXPECT_THAT(
+      error_of(load_mnist(folder_.path(), Split::Test, 0), ErrorCode::NotFound),
+      AllOf(HasSubstr("MNIST"), HasSubstr("t10k-images-idx3-ubyte.gz"), HasSubstr("LeCun")));
+  EXPECT_THAT(error_of(load_mnist(folder_.path() / "none", Split::Test, 0), ErrorCode::NotFound),
+              AllOf(HasSubstr("none"), HasSubstr("Download")));
 }
 
 }  // namespace
