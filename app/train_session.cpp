@@ -115,6 +115,7 @@ Result<Checkpoint> fresh_state(const TrainOptions& options, const ParameterValue
   state.settings = training::settings_as_toml(values);
   if (const std::string& file = values.text("noise_model"); !file.empty()) {
     PCM_ASSIGN(state.noise_model, training::read_noise_model(file));
+    PCM_TRY(parse_model(state.noise_model, file));
   }
   state.momentum.assign(training::Trainable(state.network).value_count(), 0.0f);
   return state;
@@ -312,7 +313,7 @@ Result<void> train_and_export(const TrainOptions& options, const std::stop_token
 
   const training::TrainingImages images(std::move(train_set),
                                         {settings.crop_pixels, settings.flip});
-  const auto engine = training::torch_gradients(state.network, precision, threads);
+  PCM_ASSIGN(const auto engine, training::torch_gradients(state.network, precision, threads));
   console.message(fmt::format(
       "{}: {} weights, {} images, {}, {} threads", state.network.name,
       grouped(static_cast<std::int64_t>(training::Trainable(state.network).analog_count())),

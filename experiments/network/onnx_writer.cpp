@@ -34,7 +34,7 @@ class Writer {
     values_[0] = {"images", false};
   }
 
-  void write(const Node& node) {
+  Result<void> write(const Node& node) {
     node_ = &node;
     ++written_;
     name_ = node.name;
@@ -42,7 +42,17 @@ class Writer {
       name_ = fmt::format("{}_{}", node.name.empty() ? "node" : node.name, written_);
       names_.insert(name_);
     }
-    std::visit([this](const auto& kind) { write_kind(kind); }, node.kind);
+    return std::visit(
+        [this](const auto& kind) -> Result<void> {
+          if constexpr (requires { write_kind(kind); }) {
+            write_kind(kind);
+            return {};
+          } else {
+            return fail(ErrorCode::BadNetwork, fmt::format("node {} cannot be written", name_),
+                        "train a network without such nodes");
+          }
+        },
+        node.kind);
   }
 
   std::vector<std::byte> finish() {
@@ -170,7 +180,7 @@ Result<std::vector<std::byte>> to_onnx(const Network& network) {
                 fmt::format("network {} cannot be written: it has no nodes", network.name));
   }
   Writer writer(network);
-  for (const Node& node : network.nodes) writer.write(node);
+  for (const Node& node : network.nodes) PCM_TRY(writer.write(node));
   return writer.finish();
 }
 

@@ -76,6 +76,21 @@ class TorchGradients final : public GradientEngine {
     find_overwriters();
   }
 
+  static Result<void> check(const Network& network) {
+    for (const Node& node : network.nodes) {
+      const bool known = std::visit(
+          [](const auto& kind) {
+            return requires(const TorchGradients& t, Pass& pass) { t.compute(kind, 0, pass); };
+          },
+          node.kind);
+      if (known) continue;
+      return fail(ErrorCode::BadNetwork,
+                  fmt::format("network {}: node {} cannot be trained", network.name, node.name),
+                  "what can be trained: Conv, BatchNormalization, Relu, Add, global average, Gemm");
+    }
+    return {};
+  }
+
   Result<Step> step(const Batch& batch, double label_smoothing, std::span<const float> values,
                     std::span<float> statistics, std::span<float> gradients) override {
     return guarded<Step>([&] {
@@ -184,7 +199,7 @@ class TorchGradients final : public GradientEngine {
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
       const Node& node = network_.nodes[i];
       pass.values[static_cast<std::size_t>(node.output)] =
-          std::visit([&](const auto& kind) { return compute(kind, i, pass); }, node.kind);
+          std::visit([&](const auto& kind) { return compute_if_known(kind, i, pass); }, node.kind);
     }
     return pass.values[static_cast<std::size_t>(network_.output)].flatten(1).to(at::kFloat);
   }
@@ -192,6 +207,12 @@ class TorchGradients final : public GradientEngine {
   Tensor input(std::size_t node, std::size_t i, const Pass& pass) const {
     return pass.values[static_cast<std::size_t>(network_.nodes[node].inputs[i])];
   }
+  template <class Kind>
+  Tensor compute_if_known(const Kind& kind, std::size_t node, Pass& pass) const {
+    if constexpr (requires { compute(kind, node, pass); }) return compute(kind, node, pass);
+    return {};  // check() has refused it
+  }
+
   Tensor compute(const ConvNode& conv, std::size_t node, Pass& pass) const {
     Tensor in = input(node, 0, pass);
     std::array<std::int64_t, 2> padding{conv.pads[0], conv.pads[1]};
@@ -281,8 +302,9 @@ void keep_memory() {
 
 }  // namespace
 
-std::unique_ptr<GradientEngine> torch_gradients(const Network& network, Precision precision,
-                                                int threads) {
+Result<std::unique_ptr<GradientEngine>> torch_gradients(const Network& network, Precision precision,
+                                                        int threads) {
+  PCM_TRY(TorchGradients::check(network));
   keep_memory();
   at::set_num_threads(threads > 0 ? threads
                                   : static_cast<int>(std::thread::hardware_concurrency()));

@@ -9,11 +9,11 @@
 
 namespace pcmlab::training {
 
-/// Takes every network that the reader takes. Float32, or bfloat16 with batch norms, sums and
+/// Float32, or bfloat16 with batch norms, sums and
 /// weight updates in float32. Results depend on `threads` in their last digits and on nothing
 /// else. Makes the process keep memory that tensors had, which saves a sixth of the time.
-/// \param threads  0 = one a core
-std::unique_ptr<GradientEngine> torch_gradients(const Network& network, Precision precision,
-                                                int threads);
+/// \param threads  0 = one a core. Errors: BadNetwork (a node that cannot be trained).
+Result<std::unique_ptr<GradientEngine>> torch_gradients(const Network& network, Precision precision,
+                                                        int threads);
 
 }  // namespace pcmlab::training

@@ -58,7 +58,7 @@ struct Example {
         values(trainable.values(network)),
         statistics(trainable.statistics(network)),
         gradients(values.size()),
-        engine(torch_gradients(network, precision, 1)) {
+        engine(torch_gradients(network, precision, 1).value()) {
     const ValueShape& out = network.shapes[static_cast<std::size_t>(network.output)];
     for (auto& label : set.labels) label = static_cast<std::uint16_t>(label % out.channels);
     set.classes = out.channels;
@@ -184,7 +184,7 @@ struct TinyTraining {
   }
 
   Result<void> run(const std::stop_token& stop = {}, int stop_after = 0) {
-    const auto engine = torch_gradients(state.network, fastest_precision(), 2);
+    const auto engine = torch_gradients(state.network, fastest_precision(), 2).value();
     const TrainingImages images(set, {.crop_pixels = 1, .flip = true});
     const TrainingInputs inputs{settings, {.eta = 0.038, .model = {}}, images, set, *engine,
                                 folder};
