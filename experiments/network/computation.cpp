@@ -22,6 +22,7 @@ class Planner {
       }
     }
     ready_[0] = true;
+    find_vectors();
   }
 
   Computation computation(Fusion fusion) {
@@ -31,7 +32,7 @@ class Planner {
       taken_[i] = true;
       if (fusion == Fusion::Full) merge_followers(step);
       ready_[index_of(step.output)] = true;
-      computation_.steps.push_back(step);
+      computation_.steps.push_back(std::move(step));
     }
     place_values();
     return std::move(computation_);
@@ -49,6 +50,7 @@ class Planner {
     step.node = index;
     step.input = node.inputs[0];
     if (node.inputs.size() > 1) step.summand = node.inputs[1];
+    if (node.inputs.size() > 2) step.more.assign(node.inputs.begin() + 2, node.inputs.end());
     step.output = node.output;
     return step;
   }
@@ -64,9 +66,27 @@ class Planner {
     step.output = network_.nodes[index_of(node)].output;
   }
 
+  void find_vectors() {
+    computation_.vectors.assign(network_.shapes.size(), false);
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      const Node& node = network_.nodes[i];
+      const int index = static_cast<int>(i);
+      bool vector = is<DenseNode>(index);
+      if (const auto* reshape = std::get_if<ReshapeNode>(&node.kind)) {
+        vector = reshape->height == 1 && reshape->width == 1;
+      } else if (!is<ConvNode>(index) && !is<PadNode>(index)) {
+        vector = vector || std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+                   return computation_.vectors[index_of(input)];
+                 });
+      }
+      computation_.vectors[index_of(node.output)] = vector;
+    }
+  }
+
   void merge_followers(ComputationStep& step) {
     const bool analog = is<ConvNode>(step.node) || is<DenseNode>(step.node);
-    if (!analog && !is<AddNode>(step.node)) return;
+    const bool adds = is<AddNode>(step.node) || is<MultiplyNode>(step.node);
+    if (!analog && !adds) return;
     int next = only_reader(step.output);
     if (analog && next != kNone && is<BatchNormNode>(next)) {
       step.batch_norm = next;
@@ -82,8 +102,8 @@ class Planner {
         next = only_reader(step.output);
       }
     }
-    if (next != kNone && is<ReluNode>(next)) {
-      step.relu = true;
+    if (next != kNone && (is<ReluNode>(next) || is<ActivationNode>(next))) {
+      step.activation = next;  // one: oneDNN 2.6 gets some chains wrong
       merge(step, next);
     }
   }
@@ -92,6 +112,9 @@ class Planner {
   bool can_accumulate_into(ValueId other, const ComputationStep& step, int add) const {
     const bool own = other == 0 || other == step.input || other == network_.output;
     if (own || !ready_[index_of(other)]) return false;
+    if (computation_.vectors[index_of(other)] != computation_.vectors[index_of(step.output)]) {
+      return false;
+    }
     const auto& readers = readers_[index_of(other)];
     return std::all_of(readers.begin(), readers.end(),
                        [&](int reader) { return reader == add || taken_[index_of(reader)]; });
@@ -103,22 +126,26 @@ class Planner {
       const ComputationStep& step = computation_.steps[i];
       last_use[index_of(step.input)] = static_cast<int>(i);
       if (step.summand != kNone) last_use[index_of(step.summand)] = static_cast<int>(i);
+      for (const ValueId input : step.more) last_use[index_of(input)] = static_cast<int>(i);
     }
     last_use[index_of(network_.output)] = std::numeric_limits<int>::max();
     computation_.buffer_of.assign(network_.shapes.size(), kNone);
     computation_.buffer_of[0] = take_buffer(0);
     for (std::size_t i = 0; i < computation_.steps.size(); ++i) {
       const ComputationStep& step = computation_.steps[i];
-      const bool in_place = step.summand != kNone && !is<AddNode>(step.node);
+      const bool in_place =
+          step.summand != kNone && (is<ConvNode>(step.node) || is<DenseNode>(step.node));
       int& buffer = computation_.buffer_of[index_of(step.output)];
       buffer = in_place ? computation_.buffer_of[index_of(step.summand)] : take_buffer(step.output);
       const auto release = [&](ValueId value) {
-        if (last_use[index_of(value)] == static_cast<int>(i)) {
-          free_.push_back(computation_.buffer_of[index_of(value)]);
-        }
+        int& last = last_use[index_of(value)];
+        if (last != static_cast<int>(i)) return;
+        free_.push_back(computation_.buffer_of[index_of(value)]);
+        last = std::numeric_limits<int>::max();  // once, however often this step reads it
       };
       release(step.input);
-      if (step.summand != kNone && !in_place && step.summand != step.input) release(step.summand);
+      if (step.summand != kNone && !in_place) release(step.summand);
+      for (const ValueId input : step.more) release(input);
       if (last_use[index_of(step.output)] == kNone) free_.push_back(buffer);  // read by nobody
     }
   }

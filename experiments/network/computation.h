@@ -14,14 +14,15 @@ namespace pcmlab {
 
 constexpr int kNone = -1;
 
-/// One step. Output = relu(node(input) + summand), the node with the batch norm behind it if
-/// `batch_norm` names one; an AddNode adds its summand anyway.
+/// One step. Output = activation(node(input) + summand), the node with the batch norm behind it if
+/// `batch_norm` names one; an AddNode adds, a MultiplyNode multiplies by its summand anyway.
 struct ComputationStep {
   int node = 0;            ///< index into Network::nodes
   int batch_norm = kNone;  ///< node merged into this one: a scale and a shift per channel
-  bool relu = false;       ///< a ReLU is merged into this step
+  int activation = kNone;  ///< Relu or ActivationNode merged into this one
   ValueId input = 0;
-  ValueId summand = kNone;  ///< added; for Conv and Dense it shares the output's buffer
+  ValueId summand = kNone;    ///< second input; for Conv and Dense it shares the output's buffer
+  std::vector<ValueId> more;  ///< third and further inputs of a Concat
   ValueId output = 0;
 };
 
@@ -29,6 +30,9 @@ struct Computation {
   std::vector<ComputationStep> steps;
   std::vector<int> buffer_of;        ///< by ValueId; kNone for values that are never stored
   std::vector<std::size_t> buffers;  ///< elements per image that each buffer must hold
+  /// By ValueId: made by a Dense or a Reshape to a vector, or from such a value: channels side by
+  /// side without gaps.
+  std::vector<bool> vectors;
 };
 
 enum class Fusion {

@@ -13,11 +13,6 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-/// Channels last: oneDNN's fastest kernels on AVX-512 and AMX, without padding channels.
-constexpr Tag kChannelsLast = Tag::nhwc;
-/// Sixteen channels of a pixel side by side, missing ones 0: what WinogradConv works on.
-constexpr Tag kBlocks = Tag::nChw16c;
-
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
 void check(dnnl_status_t status, const char* what) {
@@ -65,20 +60,52 @@ Executor::Executor(const Network& network, const Computation& computation, Preci
   compile_reorders();
 }
 
+/// Channels last: oneDNN's fastest kernels on AVX-512 and AMX, without padding channels. With
+/// WinogradConv blocks of sixteen channels of a pixel, missing ones 0; but what oneDNN's first
+/// convolution reads, planes.
 void Executor::choose_layouts() {
-  const memory::format_tag images = winograd_ ? kBlocks : kChannelsLast;
-  layouts_.resize(network_.shapes.size());
-  layouts_[0] = memory::desc(dims_of(0), type_, images);
-  std::vector<bool> plain(network_.shapes.size(), false);  // what Dense makes is not in blocks
-  for (const ComputationStep& step : computation_.steps) {
-    const NodeKind& kind = network_.nodes[index_of(step.node)].kind;
-    const bool dense = std::holds_alternative<DenseNode>(kind);
-    const bool conv = std::holds_alternative<ConvNode>(kind);
-    const bool flat = dense || (!conv && plain[index_of(step.input)]);
-    plain[index_of(step.output)] = flat;
-    layouts_[index_of(step.output)] =
-        memory::desc(dims_of(step.output), type_, flat ? kChannelsLast : images);
+  const std::vector<bool> planes = values_in_planes();
+  for (std::size_t value = 0; value < network_.shapes.size(); ++value) {
+    const Tag layout = !winograd_ || computation_.vectors[value] ? Tag::nhwc
+                       : planes[value]                           ? Tag::nchw
+                                                                 : Tag::nChw16c;
+    layouts_.emplace_back(dims_of(static_cast<ValueId>(value)), type_, layout);
   }
+}
+
+/// Images of few channels on their way to a convolution of oneDNN.
+std::vector<bool> Executor::values_in_planes() const {
+  constexpr int kFewChannels = 3;
+  std::vector<bool> possible, planes(network_.shapes.size(), false);
+  for (const ValueShape& shape : network_.shapes) {
+    possible.push_back(shape.channels <= kFewChannels);
+  }
+  const auto kind_of = [&](const ComputationStep& step) -> const NodeKind& {
+    return network_.nodes[index_of(step.node)].kind;
+  };
+  const auto conv_of = [&](const ComputationStep& step) {
+    return std::get_if<ConvNode>(&kind_of(step));
+  };
+  // Its primitive wants one layout for input and output.
+  const auto keeps_layout = [&](const ComputationStep& step) {
+    return conv_of(step) == nullptr && step.summand == kNone &&
+           !std::holds_alternative<DenseNode>(kind_of(step)) &&
+           !std::holds_alternative<ReshapeNode>(kind_of(step));
+  };
+  const auto& steps = computation_.steps;
+  for (const ComputationStep& step : steps) {
+    const ConvNode* conv = conv_of(step);
+    if (conv != nullptr && WinogradConv::fits(*conv)) possible[index_of(step.input)] = false;
+  }
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const bool wanted =
+        conv_of(*step) != nullptr || (keeps_layout(*step) && planes[index_of(step->output)]);
+    if (wanted && possible[index_of(step->input)]) planes[index_of(step->input)] = true;
+  }
+  for (const ComputationStep& step : steps) {
+    if (keeps_layout(step)) planes[index_of(step.output)] = planes[index_of(step.input)];
+  }
+  return planes;
 }
 
 memory::dims Executor::dims_of(ValueId value) const {
@@ -87,162 +114,6 @@ memory::dims Executor::dims_of(ValueId value) const {
 }
 
 memory::desc Executor::layout_of(ValueId value) const { return layouts_[index_of(value)]; }
-
-dnnl::primitive_attr Executor::attributes(const ComputationStep& step) const {
-  dnnl::post_ops operations;
-  const bool add = std::holds_alternative<AddNode>(network_.nodes[index_of(step.node)].kind);
-  if (step.summand != kNone && !add) operations.append_sum(1.0f);
-  if (step.relu) operations.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
-  dnnl::primitive_attr attributes;
-  attributes.set_post_ops(operations);
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  return attributes;
-}
-
-void Executor::compile(std::size_t index) {
-  const ComputationStep& step = computation_.steps[index];
-  Compiled& compiled = steps_[index];
-  const NodeKind& kind = network_.nodes[index_of(step.node)].kind;
-  if (const auto* conv = std::get_if<ConvNode>(&kind)) return compile_conv(compiled, step, *conv);
-  if (const auto* dense = std::get_if<DenseNode>(&kind)) {
-    return compile_dense(compiled, step, *dense);
-  }
-  if (const auto* norm = std::get_if<BatchNormNode>(&kind)) {
-    return compile_batch_norm(compiled, step, *norm);
-  }
-  if (std::holds_alternative<ReluNode>(kind)) return compile_relu(compiled, step);
-  if (std::holds_alternative<AddNode>(kind)) return compile_add(compiled, step);
-  return compile_average(compiled, step);
-}
-
-void Executor::compile_conv(Compiled& compiled, const ComputationStep& step, const ConvNode& conv) {
-  if (winograd_ && WinogradConv::fits(conv)) {
-    compiled.winograd.emplace(conv, network_.shapes[index_of(step.input)], precision_);
-    compiled.staged =
-        memory({{conv.out_channels, conv.in_channels, 3, 3}, Type::f32, Tag::oihw}, cpu_);
-    compiled.bias = memory({{conv.out_channels}, Type::f32, Tag::x}, cpu_);
-    return;
-  }
-  const memory::dim groups = conv.groups, outs = conv.out_channels / groups,
-                    ins = conv.in_channels / groups;
-  const bool grouped = groups > 1;
-  const memory::dims shape = grouped ? memory::dims{groups, outs, ins, conv.kernel_h, conv.kernel_w}
-                                     : memory::dims{outs, ins, conv.kernel_h, conv.kernel_w};
-  const memory::desc bias({conv.out_channels}, Type::f32, Tag::x);
-  const dnnl::convolution_forward::desc description(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-      layout_of(step.input), memory::desc(shape, type_, Tag::any), bias, layout_of(step.output),
-      {conv.stride_h, conv.stride_w}, {conv.pads[0], conv.pads[1]}, {conv.pads[2], conv.pads[3]});
-  const dnnl::convolution_forward::primitive_desc chosen(description, attributes(step), cpu_);
-  compiled.primitive = dnnl::convolution_forward(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  keep_weights(compiled, memory::desc(shape, Type::f32, grouped ? Tag::goihw : Tag::oihw),
-               chosen.weights_desc(), conv.out_channels);
-  compiled.operands = {{DNNL_ARG_SRC, chosen.src_desc(), step.input, {}},
-                       {DNNL_ARG_WEIGHTS, {}, kNone, compiled.weights},
-                       {DNNL_ARG_BIAS, {}, kNone, compiled.bias},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_dense(Compiled& compiled, const ComputationStep& step,
-                             const DenseNode& dense) {
-  const ValueShape& in = network_.shapes[index_of(step.input)];
-  const memory::dims shape{dense.out_features, in.channels, in.height, in.width};
-  const memory::desc bias({dense.out_features}, Type::f32, Tag::x);
-  const memory::desc output({batch_, dense.out_features}, type_, Tag::nc);
-  const dnnl::inner_product_forward::desc description(
-      dnnl::prop_kind::forward_inference, layout_of(step.input),
-      memory::desc(shape, type_, Tag::any), bias, output);
-  const dnnl::inner_product_forward::primitive_desc chosen(description, attributes(step), cpu_);
-  compiled.primitive = dnnl::inner_product_forward(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  keep_weights(compiled, memory::desc(shape, Type::f32, Tag::oihw), chosen.weights_desc(),
-               dense.out_features);
-  compiled.operands = {{DNNL_ARG_SRC, chosen.src_desc(), step.input, {}},
-                       {DNNL_ARG_WEIGHTS, {}, kNone, compiled.weights},
-                       {DNNL_ARG_BIAS, {}, kNone, compiled.bias},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_batch_norm(Compiled& compiled, const ComputationStep& step,
-                                  const BatchNormNode& norm) {
-  const dnnl::batch_normalization_forward::desc description(
-      dnnl::prop_kind::forward_inference, layout_of(step.input), norm.epsilon,
-      dnnl::normalization_flags::use_global_stats | dnnl::normalization_flags::use_scale |
-          dnnl::normalization_flags::use_shift);
-  const dnnl::batch_normalization_forward::primitive_desc chosen(description, attributes(step),
-                                                                 cpu_);
-  compiled.primitive = dnnl::batch_normalization_forward(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  const auto vector_of = [&](std::span<const float> numbers) {
-    memory held({{static_cast<memory::dim>(numbers.size())}, Type::f32, Tag::x}, cpu_);
-    std::copy(numbers.begin(), numbers.end(), static_cast<float*>(held.get_data_handle()));
-    return held;
-  };
-  compiled.mean = vector_of(norm.mean);
-  compiled.variance = vector_of(norm.variance);
-  compiled.operands = {{DNNL_ARG_SRC, chosen.src_desc(), step.input, {}},
-                       {DNNL_ARG_MEAN, {}, kNone, compiled.mean},
-                       {DNNL_ARG_VARIANCE, {}, kNone, compiled.variance},
-                       {DNNL_ARG_SCALE, {}, kNone, vector_of(norm.gamma)},
-                       {DNNL_ARG_SHIFT, {}, kNone, vector_of(norm.beta)},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_relu(Compiled& compiled, const ComputationStep& step) {
-  const dnnl::eltwise_forward::desc description(dnnl::prop_kind::forward_inference,
-                                                dnnl::algorithm::eltwise_relu,
-                                                layout_of(step.input), 0.0f, 0.0f);
-  const dnnl::eltwise_forward::primitive_desc chosen(description, attributes(step), cpu_);
-  compiled.primitive = dnnl::eltwise_forward(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  compiled.operands = {{DNNL_ARG_SRC, chosen.src_desc(), step.input, {}},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_add(Compiled& compiled, const ComputationStep& step) {
-  const dnnl::binary::desc description(dnnl::algorithm::binary_add, layout_of(step.input),
-                                       layout_of(step.summand), layout_of(step.output));
-  const dnnl::binary::primitive_desc chosen(description, attributes(step), cpu_);
-  compiled.primitive = dnnl::binary(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  compiled.operands = {{DNNL_ARG_SRC_0, chosen.src0_desc(), step.input, {}},
-                       {DNNL_ARG_SRC_1, chosen.src1_desc(), step.summand, {}},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_average(Compiled& compiled, const ComputationStep& step) {
-  const ValueShape& in = network_.shapes[index_of(step.input)];
-  const memory::dims window{in.height, in.width};
-  const dnnl::pooling_forward::desc description(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::pooling_avg_exclude_padding,
-      layout_of(step.input), layout_of(step.output), window, window, {0, 0}, {0, 0});
-  const dnnl::pooling_forward::primitive_desc chosen(description, attributes(step), cpu_);
-  compiled.primitive = dnnl::pooling_forward(chosen);
-  compiled.scratchpad = chosen.scratchpad_desc();
-  compiled.operands = {{DNNL_ARG_SRC, chosen.src_desc(), step.input, {}},
-                       {DNNL_ARG_DST, chosen.dst_desc(), step.output, {}}};
-}
-
-void Executor::compile_reorders() {
-  images_ = memory::desc(dims_of(0), Type::f32, Tag::nchw);
-  logits_ = memory::desc(dims_of(network_.output), Type::f32, Tag::nchw);
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  const auto reorder = [&](const memory::desc& from, const memory::desc& to) {
-    return dnnl::reorder(dnnl::reorder::primitive_desc(cpu_, from, cpu_, to, attributes));
-  };
-  load_ = reorder(images_, layout_of(0));
-  store_ = reorder(layout_of(network_.output), logits_);
-}
-
-void Executor::keep_weights(Compiled& compiled, const memory::desc& user,
-                            const memory::desc& packed, int rows) {
-  compiled.staged = memory(user, cpu_);
-  compiled.weights = memory(packed, cpu_);
-  compiled.bias = memory({{rows}, Type::f32, Tag::x}, cpu_);
-  compiled.pack = dnnl::reorder(compiled.staged, compiled.weights);
-}
 
 void Executor::set_weights(std::size_t step, std::span<const float> weights,
                            std::span<const float> scale, std::span<const float> shift) {
@@ -326,7 +197,13 @@ Workspace::Bound Workspace::bind(std::size_t step) {
     bound.input = bytes(planned.input);
     bound.output = bytes(planned.output);
     bound.accumulate = planned.summand != kNone;
-    bound.relu = planned.relu;
+    bound.relu = compiled.winograd_relu;
+    if (compiled.after) {
+      memory held = at(executor_.layout_of(planned.output), planned.output);
+      bound.after = {compiled.after.get(),
+                     {{DNNL_ARG_SRC, held.get()}, {DNNL_ARG_DST, held.get()}}};
+      bound_.push_back(std::move(held));
+    }
     return bound;
   }
   bound.primitive = compiled.primitive.get();
@@ -343,14 +220,15 @@ Workspace::Bound Workspace::bind(std::size_t step) {
 }
 
 void Workspace::execute(const Bound& bound) {
-  if (bound.winograd != nullptr) {
-    bound.winograd->run(bound.input, bound.output, executor_.batch_, bound.accumulate, bound.relu,
-                        scratchpad_.data());
-    return;
-  }
-  check(dnnl_primitive_execute(bound.primitive, stream_.get(),
-                               static_cast<int>(bound.arguments.size()), bound.arguments.data()),
-        "could not execute a primitive");
+  const auto run = [&](const Call& call) {
+    check(dnnl_primitive_execute(call.primitive, stream_.get(),
+                                 static_cast<int>(call.arguments.size()), call.arguments.data()),
+          "could not execute a primitive");
+  };
+  if (bound.winograd == nullptr) return run(bound);
+  bound.winograd->run(bound.input, bound.output, executor_.batch_, bound.accumulate, bound.relu,
+                      scratchpad_.data());
+  if (bound.after.primitive != nullptr) run(bound.after);
 }
 
 void Workspace::load(const float* pixels) {

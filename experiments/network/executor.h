@@ -66,6 +66,8 @@ class Executor {
   };
   struct Compiled {
     std::optional<WinogradConv> winograd;  ///< instead of the primitive
+    bool winograd_relu = false;
+    dnnl::primitive after;  ///< an activation that WinogradConv does not know, in place; or empty
     dnnl::primitive primitive;
     dnnl::memory::desc scratchpad;
     std::vector<Operand> operands;
@@ -76,16 +78,30 @@ class Executor {
     dnnl::memory mean, variance;
   };
 
+  // executor_kernels.cpp
   void compile(std::size_t index);
-  void compile_conv(Compiled& compiled, const ComputationStep& step, const ConvNode& conv);
-  void compile_dense(Compiled& compiled, const ComputationStep& step, const DenseNode& dense);
-  void compile_batch_norm(Compiled& compiled, const ComputationStep& step,
-                          const BatchNormNode& norm);
-  void compile_relu(Compiled& compiled, const ComputationStep& step);
-  void compile_add(Compiled& compiled, const ComputationStep& step);
-  void compile_average(Compiled& compiled, const ComputationStep& step);
+  void build(Compiled& compiled, const ComputationStep& step, const ConvNode& conv);
+  void build(Compiled& compiled, const ComputationStep& step, const DenseNode& dense);
+  void build(Compiled& compiled, const ComputationStep& step, const BatchNormNode& norm);
+  void build(Compiled& compiled, const ComputationStep& step, const ScaleNode& scale);
+  void build(Compiled& compiled, const ComputationStep& step, const ReluNode& relu);
+  void build(Compiled& compiled, const ComputationStep& step, const ActivationNode& activation);
+  void build(Compiled& compiled, const ComputationStep& step, const AddNode& add);
+  void build(Compiled& compiled, const ComputationStep& step, const MultiplyNode& multiply);
+  void build(Compiled& compiled, const ComputationStep& step, const GlobalAverageNode& average);
+  void build(Compiled& compiled, const ComputationStep& step, const PoolNode& pool);
+  void build(Compiled& compiled, const ComputationStep& step, const ConcatNode& concat);
+  void build(Compiled& compiled, const ComputationStep& step, const PadNode& pad);
+  void build(Compiled& compiled, const ComputationStep& step, const ReshapeNode& reshape);
+  void build(Compiled& compiled, const ComputationStep& step, const SoftmaxNode& softmax);
+  void build_binary(Compiled& compiled, const ComputationStep& step, dnnl::algorithm operation);
+  dnnl::eltwise_forward::primitive_desc elementwise(const NodeKind& activation,
+                                                    const dnnl::memory::desc& layout) const;
+  dnnl::memory constant(const dnnl::memory::dims& dims, std::span<const float> numbers,
+                        dnnl::memory::format_tag order) const;
   void compile_reorders();
   void choose_layouts();
+  std::vector<bool> values_in_planes() const;
   void keep_weights(Compiled& compiled, const dnnl::memory::desc& user,
                     const dnnl::memory::desc& packed, int rows);
   dnnl::primitive_attr attributes(const ComputationStep& step) const;
@@ -123,11 +139,14 @@ class Workspace {
   void read_value(ValueId value, std::vector<float>& to);
 
  private:
-  /// A primitive or, if `winograd` is set, that.
-  struct Bound {
+  struct Call {
     const_dnnl_primitive_t primitive = nullptr;
     std::vector<dnnl_exec_arg_t> arguments;
+  };
+  /// A primitive or, if `winograd` is set, that and what follows it.
+  struct Bound : Call {
     const WinogradConv* winograd = nullptr;
+    Call after;
     const std::byte* input = nullptr;
     std::byte* output = nullptr;
     bool accumulate = false, relu = false;

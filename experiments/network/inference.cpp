@@ -48,6 +48,7 @@ struct InferenceEngine::Impl {
       : network(source),
         precision(wanted),
         weights(weights_of(network)),
+        digital(digital_weights_of(network)),
         divisors(weights.layers.size(), 1.0f),
         layer_of(network.nodes.size(), kNone),
         norm_of(network.nodes.size(), kNone),
@@ -70,9 +71,18 @@ struct InferenceEngine::Impl {
   /// Puts weights, divisors and batch norms into an executor.
   void fill(Executor& target) {
     const auto& steps = target.computation().steps;
+    for (const AnalogLayer& layer : digital.layers) {
+      const auto step = std::find_if(steps.begin(), steps.end(), [&](const ComputationStep& s) {
+        return s.node == layer.node;
+      });
+      fill_layer(target, static_cast<std::size_t>(step - steps.begin()), digital, layer, 1.0f);
+    }
     for (std::size_t s = 0; s < steps.size(); ++s) {
       const std::size_t node = index_of(steps[s].node);
-      if (layer_of[node] != kNone) fill_layer(target, s, index_of(layer_of[node]));
+      if (layer_of[node] != kNone) {
+        const std::size_t layer = index_of(layer_of[node]);
+        fill_layer(target, s, weights, weights.layers[layer], divisors[layer]);
+      }
       if (norm_of[node] != kNone) {
         const BatchNormStatistics& norm = norms[index_of(norm_of[node])];
         target.set_batch_norm(s, norm.mean, norm.variance);
@@ -81,10 +91,10 @@ struct InferenceEngine::Impl {
   }
 
   /// The divisor and the merged batch norm become a scale and a shift of each row.
-  void fill_layer(Executor& target, std::size_t step, std::size_t index) {
-    const AnalogLayer& layer = weights.layers[index];
+  void fill_layer(Executor& target, std::size_t step, const WeightSet& set,
+                  const AnalogLayer& layer, float divisor) {
     const auto rows = static_cast<std::size_t>(layer.rows);
-    scale.assign(rows, 1.0f / divisors[index]);
+    scale.assign(rows, 1.0f / divisor);
     shift.assign(rows, 0.0f);
     if (const int node = target.computation().steps[step].batch_norm; node != kNone) {
       const auto& constants = std::get<BatchNormNode>(network.nodes[index_of(node)].kind);
@@ -98,7 +108,7 @@ struct InferenceEngine::Impl {
     }
     const auto first = static_cast<std::size_t>(layer.first_weight);
     const auto count = rows * static_cast<std::size_t>(layer.columns);
-    target.set_weights(step, std::span(weights.values).subspan(first, count), scale, shift);
+    target.set_weights(step, std::span(set.values).subspan(first, count), scale, shift);
   }
 
   std::size_t classes() const {
@@ -242,7 +252,8 @@ struct InferenceEngine::Impl {
 
   const Network network;
   const Precision precision;
-  WeightSet weights;
+  WeightSet weights;        ///< of the analog layers, as last set
+  const WeightSet digital;  ///< of the digital layers, the network's own
   std::vector<float> divisors;
   std::vector<BatchNormStatistics> norms;
   std::vector<int> layer_of, norm_of;  ///< by node; kNone = not one of them

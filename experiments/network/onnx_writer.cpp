@@ -126,6 +126,7 @@ class Writer {
     if (!conv.bias.empty()) tensor(node, "bias", conv.bias, {conv.out_channels});
     integers(node, "kernel_shape", std::array{conv.kernel_h, conv.kernel_w});
     integers(node, "strides", std::array{conv.stride_h, conv.stride_w});
+    integers(node, "dilations", std::array{conv.dilation_h, conv.dilation_w});
     integers(node, "pads", conv.pads);
     integer(node, "group", conv.groups);
   }
@@ -142,6 +143,19 @@ class Writer {
 
   void write_kind(const ReluNode&) { append("Relu", input(0).flat); }
   void write_kind(const AddNode&) { append("Add", input(0).flat); }
+  void write_kind(const PoolNode& pool) {
+    const bool average = pool.kind == PoolNode::Kind::Average;
+    auto& node = append(average ? "AveragePool" : "MaxPool", false);
+    integers(node, "kernel_shape", std::array{pool.kernel_h, pool.kernel_w});
+    integers(node, "strides", std::array{pool.stride_h, pool.stride_w});
+    integers(node, "pads", pool.pads);
+    integer(node, "ceil_mode", pool.ceil ? 1 : 0);
+    if (average) {
+      integer(node, "count_include_pad", pool.count_pads ? 1 : 0);
+    } else {
+      integers(node, "dilations", std::array{pool.dilation_h, pool.dilation_w});
+    }
+  }
   void write_kind(const GlobalAverageNode&) { append("GlobalAveragePool", false); }
 
   void write_kind(const DenseNode& dense) {

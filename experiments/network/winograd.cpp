@@ -62,7 +62,7 @@ AlignedBytes::AlignedBytes(std::size_t size)
 
 bool WinogradConv::fits(const ConvNode& conv) {
   return conv.kernel_h == 3 && conv.kernel_w == 3 && conv.stride_h == 1 && conv.stride_w == 1 &&
-         conv.groups == 1;
+         conv.dilation_h == 1 && conv.dilation_w == 1 && conv.groups == 1;
 }
 
 WinogradConv::WinogradConv(const ConvNode& conv, const ValueShape& input, Precision precision)

@@ -49,6 +49,12 @@ class Builder {
   ValueId add(const std::string& name, ValueId a, ValueId b) {
     return append(name, AddNode{}, {a, b});
   }
+  /// 2 x 2, the largest.
+  ValueId pool(const std::string& name, ValueId input) {
+    PoolNode node;
+    node.kernel_h = node.kernel_w = node.stride_h = node.stride_w = 2;
+    return append(name, node, {input});
+  }
   ValueId average(const std::string& name, ValueId input) {
     return append(name, GlobalAverageNode{}, {input});
   }
@@ -120,6 +126,16 @@ Result<Network> resnet32(Builder& build, const TopologySettings& settings) {
   return build.finish(build.dense("dense", build.average("average", x), settings.classes));
 }
 
+Result<Network> lenet(Builder& build, const TopologySettings& settings) {
+  // 28 x 28 images are padded, as LeCun's were.
+  const int padding = build.shape(0).height < 32 ? 2 : 0;
+  ValueId x = build.relu("relu1", build.conv("conv1", 0, 6, 5, 1, padding));
+  x = build.relu("relu2", build.conv("conv2", build.pool("pool1", x), 16, 5, 1, 0));
+  x = build.relu("relu3", build.dense("dense1", build.pool("pool2", x), 120));
+  x = build.relu("relu4", build.dense("dense2", x, 84));
+  return build.finish(build.dense("dense3", x, settings.classes));
+}
+
 Result<Network> mlp(Builder& build, const TopologySettings& settings) {
   const ValueId hidden = build.relu("relu1", build.dense("dense1", 0, settings.hidden));
   return build.finish(build.dense("dense2", hidden, settings.classes));
@@ -129,7 +145,8 @@ struct Topology {
   const char* name;
   Result<Network> (*make)(Builder&, const TopologySettings&);
 };
-constexpr std::array<Topology, 2> kTopologies{{{"resnet32", resnet32}, {"mlp", mlp}}};
+constexpr std::array<Topology, 3> kTopologies{
+    {{"resnet32", resnet32}, {"lenet", lenet}, {"mlp", mlp}}};
 
 }  // namespace
 

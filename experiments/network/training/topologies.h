@@ -12,8 +12,9 @@
 namespace pcmlab::training {
 
 /// "resnet32": V. Joshi et al. 2020, 16/28/56 channels, 1x1-convolution shortcuts with batch norm,
-/// biased last layer; 361,722 weights for 3 channels and 10 classes. "mlp": two dense layers with
-/// `hidden` units between.
+/// biased last layer; 361,722 weights for 3 channels and 10 classes. "lenet": LeNet-5
+/// (LeCun 1998) with ReLU and 2x2 maxima; its two convolutions have no bias. "mlp": two dense
+/// layers with `hidden` units between.
 std::vector<std::string> topologies();
 
 struct TopologySettings {

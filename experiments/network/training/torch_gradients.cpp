@@ -6,12 +6,14 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Reduction.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/max_pool2d.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -78,15 +80,21 @@ class TorchGradients final : public GradientEngine {
 
   static Result<void> check(const Network& network) {
     for (const Node& node : network.nodes) {
-      const bool known = std::visit(
+      bool known = std::visit(
           [](const auto& kind) {
             return requires(const TorchGradients& t, Pass& pass) { t.compute(kind, 0, pass); };
           },
           node.kind);
+      if (const auto* pool = std::get_if<PoolNode>(&node.kind)) {
+        // libtorch pads both sides alike.
+        known = pool->pads[0] == pool->pads[2] && pool->pads[1] == pool->pads[3];
+      }
       if (known) continue;
-      return fail(ErrorCode::BadNetwork,
-                  fmt::format("network {}: node {} cannot be trained", network.name, node.name),
-                  "what can be trained: Conv, BatchNormalization, Relu, Add, global average, Gemm");
+      return fail(
+          ErrorCode::BadNetwork,
+          fmt::format("network {}: node {} cannot be trained", network.name, node.name),
+          "what can be trained: Conv, BatchNormalization, Relu, Add, Gemm, global average, and "
+          "pools with equal pads on both sides");
     }
     return {};
   }
@@ -222,7 +230,7 @@ class TorchGradients final : public GradientEngine {
     }
     const LayerViews& leaves = pass.layers[static_cast<std::size_t>(layer_of_[node])];
     const std::array<std::int64_t, 2> stride{conv.stride_h, conv.stride_w};
-    const std::array<std::int64_t, 2> dilation{1, 1};
+    const std::array<std::int64_t, 2> dilation{conv.dilation_h, conv.dilation_w};
     const std::array<std::int64_t, 2> none{0, 0};
     return at::convolution(in, leaves.weights, leaves.bias, stride, padding, dilation, false, none,
                            conv.groups);
@@ -243,6 +251,18 @@ class TorchGradients final : public GradientEngine {
     Tensor a = input(node, 0, pass);
     const Tensor b = input(node, 1, pass);
     return overwrites_[node] ? a.add_(b) : a.add(b);
+  }
+
+  Tensor compute(const PoolNode& pool, std::size_t node, Pass& pass) const {
+    const Tensor in = input(node, 0, pass);
+    const std::array<std::int64_t, 2> kernel{pool.kernel_h, pool.kernel_w};
+    const std::array<std::int64_t, 2> stride{pool.stride_h, pool.stride_w};
+    const std::array<std::int64_t, 2> padding{pool.pads[0], pool.pads[1]};
+    const std::array<std::int64_t, 2> dilation{pool.dilation_h, pool.dilation_w};
+    if (pool.kind == PoolNode::Kind::Max) {
+      return at::max_pool2d(in, kernel, stride, padding, dilation, pool.ceil);
+    }
+    return at::avg_pool2d(in, kernel, stride, padding, pool.ceil, pool.count_pads);
   }
 
   Tensor compute(const GlobalAverageNode&, std::size_t node, Pass& pass) const {

@@ -49,10 +49,10 @@ TEST(Computation, MakesAResidualBlockTwoSteps) {
   const Computation computation = computation_of(network, Fusion::Full);
   ASSERT_EQ(computation.steps.size(), 3u);
   EXPECT_NE(computation.steps[1].batch_norm, kNone);
-  EXPECT_TRUE(computation.steps[1].relu);
+  EXPECT_NE(computation.steps[1].activation, kNone);
   EXPECT_EQ(computation.steps[1].summand, kNone);
   EXPECT_NE(computation.steps[2].batch_norm, kNone);
-  EXPECT_TRUE(computation.steps[2].relu);
+  EXPECT_NE(computation.steps[2].activation, kNone);
   EXPECT_EQ(computation.steps[2].summand, computation.steps[0].output);
   EXPECT_EQ(computation.steps[2].output, network.output);
   expect_sound(network, computation);
@@ -83,7 +83,7 @@ TEST(Computation, DoesNotMergeWhatSomebodyElseReads) {
   const Computation computation = computation_of(network, Fusion::Full);
   ASSERT_EQ(computation.steps.size(), 4u);  // conv, batch norm, ReLU, add with ReLU
   EXPECT_EQ(computation.steps[0].batch_norm, kNone);
-  EXPECT_TRUE(computation.steps[3].relu);
+  EXPECT_NE(computation.steps[3].activation, kNone);
   expect_sound(network, computation);
 }
 

@@ -82,6 +82,33 @@ TEST(OnnxWriter, NamesStayUniqueWhenAFileIsWrittenAgainAndAgain) {
   EXPECT_EQ(through_onnx(once).nodes.back().name, once.nodes.back().name);
 }
 
+TEST(OnnxWriter, WritesPools) {
+  OnnxFile file({3, 9, 9});
+  Network network = file.network(file.dense(file.average(file.relu("images")), 3, 4)).value();
+  PoolNode pool;
+  pool.kernel_h = 3;
+  pool.kernel_w = 2;
+  pool.stride_h = 2;
+  pool.pads = {1, 0, 1, 1};
+  for (const auto kind : {PoolNode::Kind::Max, PoolNode::Kind::Average}) {
+    pool.kind = kind;
+    pool.count_pads = kind == PoolNode::Kind::Average;
+    network.nodes[0].kind = pool;
+    network.shapes[1] = output_shape(network.nodes[0], network.shapes).value();
+    expect_same(network);
+  }
+}
+
+TEST(OnnxWriter, NamesANodeThatItCannotWrite) {
+  OnnxFile file({3, 9, 9});
+  Network network = file.network(file.dense(file.average(file.relu("images")), 3, 4)).value();
+  network.nodes[0].name = "odd";
+  network.nodes[0].kind = SoftmaxNode{};
+  const auto bytes = to_onnx(network);
+  ASSERT_FALSE(bytes);
+  EXPECT_NE(bytes.error().message.find("odd"), std::string::npos);
+}
+
 TEST(OnnxWriter, RefusesANetworkWithoutNodes) {
   const auto bytes = to_onnx(Network{});
   ASSERT_FALSE(bytes);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <type_traits>
@@ -36,9 +38,10 @@ void apply(const ConvNode& conv, const Image& in, Image& out) {
           for (int r = 0; r < conv.kernel_h; ++r) {
             for (int c = 0; c < conv.kernel_w; ++c) {
               const int w = ((o * ins + i) * conv.kernel_h + r) * conv.kernel_w + c;
-              sum += static_cast<double>(conv.weights[index_of(w)]) *
-                     in.at(o / outs * ins + i, y * conv.stride_h - conv.pads[0] + r,
-                           x * conv.stride_w - conv.pads[1] + c);
+              sum +=
+                  static_cast<double>(conv.weights[index_of(w)]) *
+                  in.at(o / outs * ins + i, y * conv.stride_h - conv.pads[0] + r * conv.dilation_h,
+                        x * conv.stride_w - conv.pads[1] + c * conv.dilation_w);
             }
           }
         }
@@ -82,6 +85,127 @@ void apply(const GlobalAverageNode& /*average*/, const Image& in, Image& out) {
   }
 }
 
+void apply(const ActivationNode& activation, const Image& in, Image& out) {
+  using Function = ActivationNode::Function;
+  const double alpha = static_cast<double>(activation.alpha);
+  const double beta = static_cast<double>(activation.beta);
+  const auto value = [&](double x) {
+    switch (activation.function) {
+      case Function::LeakyRelu:
+        return x < 0 ? alpha * x : x;
+      case Function::Elu:
+        return x < 0 ? alpha * std::expm1(x) : x;
+      case Function::Clip:
+        return std::min(std::max(x, alpha), beta);
+      case Function::Linear:
+        return alpha * x + beta;
+      case Function::Sigmoid:
+        return 1 / (1 + std::exp(-x));
+      case Function::Tanh:
+        return std::tanh(x);
+      case Function::HardSwish:
+        return x * std::min(std::max(x + 3, 0.0), 6.0) / 6;
+    }
+    return x;
+  };
+  std::transform(in.numbers.begin(), in.numbers.end(), out.numbers.begin(), value);
+}
+
+void apply(const ScaleNode& scale, const Image& in, Image& out) {
+  const std::size_t plane = in.numbers.size() / scale.scale.size();
+  for (std::size_t i = 0; i < in.numbers.size(); ++i) {
+    out.numbers[i] = static_cast<double>(scale.scale[i / plane]) * in.numbers[i] +
+                     static_cast<double>(scale.shift[i / plane]);
+  }
+}
+
+void apply(const PoolNode& pool, const Image& in, Image& out) {
+  std::size_t next = 0;
+  for (int c = 0; c < out.shape.channels; ++c) {
+    for (int y = 0; y < out.shape.height; ++y) {
+      for (int x = 0; x < out.shape.width; ++x) {
+        double sum = 0, largest = -std::numeric_limits<double>::infinity();
+        int inside = 0;
+        for (int r = 0; r < pool.kernel_h; ++r) {
+          for (int k = 0; k < pool.kernel_w; ++k) {
+            const int row = y * pool.stride_h - pool.pads[0] + r * pool.dilation_h;
+            const int column = x * pool.stride_w - pool.pads[1] + k * pool.dilation_w;
+            if (row < 0 || column < 0 || row >= in.shape.height || column >= in.shape.width) {
+              continue;
+            }
+            ++inside;
+            sum += in.at(c, row, column);
+            largest = std::max(largest, in.at(c, row, column));
+          }
+        }
+        const int divisor = pool.count_pads ? pool.kernel_h * pool.kernel_w : inside;
+        out.numbers[next++] = pool.kind == PoolNode::Kind::Max ? largest : sum / divisor;
+      }
+    }
+  }
+}
+
+void apply(const PadNode& pad, const Image& in, Image& out) {
+  std::size_t next = 0;
+  for (int c = 0; c < out.shape.channels; ++c) {
+    for (int y = 0; y < out.shape.height; ++y) {
+      for (int x = 0; x < out.shape.width; ++x) {
+        out.numbers[next++] = in.at(c, y - pad.pads[0], x - pad.pads[1]);
+      }
+    }
+  }
+}
+
+void apply(const ReshapeNode& /*reshape*/, const Image& in, Image& out) {
+  out.numbers = in.numbers;
+}
+
+void apply(const SoftmaxNode& softmax, const Image& in, Image& out) {
+  const std::size_t plane = index_of(in.shape.height) * index_of(in.shape.width);
+  for (std::size_t pixel = 0; pixel < plane; ++pixel) {
+    double sum = 0;
+    for (std::size_t i = pixel; i < in.numbers.size(); i += plane) sum += std::exp(in.numbers[i]);
+    for (std::size_t i = pixel; i < in.numbers.size(); i += plane) {
+      const double logarithm = in.numbers[i] - std::log(sum);
+      out.numbers[i] = softmax.logarithm ? logarithm : std::exp(logarithm);
+    }
+  }
+}
+
+using Images = std::vector<const Image*>;
+
+void apply(const AddNode& /*add*/, const Images& in, Image& out) {
+  std::transform(in[0]->numbers.begin(), in[0]->numbers.end(), in[1]->numbers.begin(),
+                 out.numbers.begin(), std::plus<>());
+}
+
+void apply(const MultiplyNode& /*multiply*/, const Images& in, Image& out) {
+  const ValueShape& shape = in[1]->shape;
+  std::size_t next = 0;
+  for (int c = 0; c < out.shape.channels; ++c) {
+    for (int y = 0; y < out.shape.height; ++y) {
+      for (int x = 0; x < out.shape.width; ++x) {
+        out.numbers[next] =
+            in[0]->numbers[next] * in[1]->at(shape.channels == 1 ? 0 : c, shape.height == 1 ? 0 : y,
+                                             shape.width == 1 ? 0 : x);
+        ++next;
+      }
+    }
+  }
+}
+
+void apply(const ConcatNode& /*concat*/, const Images& in, Image& out) {
+  out.numbers.clear();
+  for (const Image* image : in) {
+    out.numbers.insert(out.numbers.end(), image->numbers.begin(), image->numbers.end());
+  }
+}
+
+template <class Kind>
+void apply(const Kind& kind, const Images& in, Image& out) {
+  apply(kind, *in[0], out);
+}
+
 }  // namespace
 
 std::vector<double> reference_logits(const Network& network, std::span<const float> image) {
@@ -92,20 +216,10 @@ std::vector<double> reference_logits(const Network& network, std::span<const flo
   }
   std::copy(image.begin(), image.end(), values[0].numbers.begin());
   for (const Node& node : network.nodes) {
-    const Image& in = values[index_of(node.inputs[0])];
+    Images in;
+    for (const ValueId input : node.inputs) in.push_back(&values[index_of(input)]);
     Image& out = values[index_of(node.output)];
-    std::visit(
-        [&](const auto& kind) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(kind)>, AddNode>) {
-            const Image& other = values[index_of(node.inputs[1])];
-            for (std::size_t i = 0; i < out.numbers.size(); ++i) {
-              out.numbers[i] = in.numbers[i] + other.numbers[i];
-            }
-          } else {
-            apply(kind, in, out);
-          }
-        },
-        node.kind);
+    std::visit([&](const auto& kind) { apply(kind, in, out); }, node.kind);
   }
   return values[index_of(network.output)].numbers;
 }
@@ -121,6 +235,7 @@ void replace_weights(Network& network, std::span<const float> values) {
     }
   };
   for (Node& node : network.nodes) {
+    if (node.digital) continue;
     if (auto* conv = std::get_if<ConvNode>(&node.kind)) {
       fill(conv->weights, conv->bias, conv->out_channels);
     } else if (auto* dense = std::get_if<DenseNode>(&node.kind)) {

@@ -10,7 +10,7 @@
 namespace pcmlab::training {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 NoiseModel parsed(const std::string& text) {
   auto model = parse_noise_model(text, "test.toml");

@@ -20,7 +20,7 @@ TEST(LearningRate, RisesToTheHighestAndFallsToZero) {
   EXPECT_DOUBLE_EQ(learning_rate_at(0, 0, 10, 0.1), 0.1);
 }
 
-class Descent : public testing::Test {
+class Descent : public ::testing::Test {
  protected:
   Descent()
       : network_(make_network("mlp", {.input = {1, 1, 1}, .classes = 1, .hidden = 1}, 1).value()),

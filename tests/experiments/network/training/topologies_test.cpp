@@ -33,7 +33,16 @@ TEST(Topologies, TheResNet32HasTheFormOfTheBuiltInOne) {
   for (const auto& layer : weights_of(builtin).layers) {
     builtin_layers.emplace_back(layer.rows, layer.columns);
   }
-  EXPECT_THAT(made_layers, testing::UnorderedElementsAreArray(builtin_layers));
+  EXPECT_THAT(made_layers, ::testing::UnorderedElementsAreArray(builtin_layers));
+}
+
+TEST(Topologies, TheLeNetTakesMnistAndCifar) {
+  const Network grey = make_network("lenet", {.input = {1, 28, 28}, .classes = 10}, 1).value();
+  EXPECT_EQ(Trainable(grey).analog_count(), 25 * 6 + 25 * 6 * 16 + 401 * 120 + 121 * 84 + 85 * 10U);
+  const Network coloured = make_network("lenet", settings(), 1).value();
+  EXPECT_EQ(coloured.shapes.back(), (ValueShape{10, 1, 1}));
+  EXPECT_EQ(make_network("lenet", {.input = {1, 4, 4}, .classes = 10}, 1).error().code,
+            ErrorCode::BadNetwork);
 }
 
 TEST(Topologies, TheSeedDecidesTheWeights) {
@@ -58,7 +67,7 @@ TEST(Topologies, AnUnknownNameIsAnsweredWithTheKnownOnes) {
   const auto network = make_network("resnet50", settings(), 1);
   ASSERT_FALSE(network);
   EXPECT_EQ(network.error().code, ErrorCode::NotFound);
-  EXPECT_THAT(network.error().advice, testing::HasSubstr("resnet32"));
+  EXPECT_THAT(network.error().advice, ::testing::HasSubstr("resnet32"));
 }
 
 TEST(Trainable, StoresWhatItHasTaken) {

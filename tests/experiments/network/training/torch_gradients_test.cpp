@@ -120,6 +120,26 @@ TEST(TorchGradients, LogitsAreThoseOfTheInferenceEngine) {
   for (std::size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(torch[i], ours[i], 1e-4);
 }
 
+TEST(TorchGradients, PoolsAndDenseLayersAreThoseOfTheInferenceEngine) {
+  Example e(make_network("lenet", {.input = {1, 28, 28}, .classes = 5}, 1).value());
+  const auto torch = e.engine->logits(e.batch, e.values, e.statistics).value();
+  auto engine = InferenceEngine::create(e.network, Precision::Float32);
+  ASSERT_TRUE(engine);
+  const auto ours = engine->logits(e.set, 0, e.set.count()).value();
+  ASSERT_EQ(torch.size(), ours.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(torch[i], ours[i], 1e-4);
+}
+
+TEST(TorchGradients, ANodeThatCannotBeTrainedIsNamed) {
+  Network network = network_of_everything();
+  network.nodes[2].name = "the odd one";
+  network.nodes[2].kind = SoftmaxNode{};
+  const auto engine = torch_gradients(network, Precision::Float32, 1);
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, ErrorCode::BadNetwork);
+  EXPECT_NE(engine.error().message.find("the odd one"), std::string::npos);
+}
+
 TEST(TorchGradients, StatisticsMoveATenthOfTheWayToTheBatch) {
   Example e(network_of_everything());
   const std::vector<float> before = e.statistics;

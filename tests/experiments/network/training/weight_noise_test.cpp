@@ -11,7 +11,7 @@
 namespace pcmlab::training {
 namespace {
 
-class Weights : public testing::Test {
+class Weights : public ::testing::Test {
  protected:
   Weights()
       : network_(make_network("resnet32", {.input = {3, 32, 32}, .classes = 10}, 1).value()),
