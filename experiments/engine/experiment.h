@@ -47,6 +47,9 @@ struct RunContext {
   std::stop_token stop;
   db::RowId run = 0;
   db::RowId step = 0;
+  // A network larger than the array is programmed in several fillings, one after another.
+  std::size_t filling = 0;      ///< of the steps at hand, from 0
+  std::size_t next_weight = 0;  ///< the first that no filling has held yet
 
   /// Error Stopped once somebody has asked for it: looked at between blocks.
   Result<void> check_stop() const;
@@ -72,6 +75,7 @@ struct PlanFacts {
   ArrayShape shape;
   Limits limits;
   Duration sample_time{};
+  std::int64_t fillings = 1;  ///< of the array with the network's devices, as far as is known
   // Left by the steps before
   bool programmed = false;
   bool holds_weights = false;  ///< what was programmed last
@@ -86,6 +90,12 @@ struct Prediction {
   std::int64_t bytes = 0;  ///< added to the database
 };
 
+inline Prediction operator*(std::int64_t times, const Prediction& once) {
+  const auto factor = static_cast<double>(times);
+  return {once.chip_busy_s * factor, once.waiting_s * factor, once.host_s * factor,
+          once.pulses * times, once.bytes * times};
+}
+
 class Experiment {
  public:
   virtual ~Experiment() = default;
@@ -95,10 +105,18 @@ class Experiment {
   virtual Result<void> run(RunContext& context) = 0;
 };
 
+/// What the engine must know of an experiment to fill the array several times.
+enum class WeightUse {
+  None,
+  Programs,  ///< puts weights onto the chip, from RunContext::next_weight on
+  Reads      ///< works on the weights that the chip holds: repeated for each filling
+};
+
 /// One kind of experiment: its name in plans, its settings, and how to make one.
 struct ExperimentInfo {
   ParameterTable table;
   std::function<std::unique_ptr<Experiment>(const ParameterValues&)> make;
+  WeightUse weight_use = WeightUse::None;
 };
 
 /// All experiments of methods/, by name.
