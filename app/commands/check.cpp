@@ -32,7 +32,7 @@ Result<void> check(const Session& session, const CheckOptions& options) {
   PCM_ASSIGN(const Plan plan, load_plan(file, app_plan_schema(), options.assignments));
   PCM_ASSIGN(const auto board, open_board(plan, Purpose::Check));
   const BoardInformation& information = board->information();
-  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, information.shape));
+  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan));
   PCM_ASSIGN(const std::vector<Prediction> predictions, predict(plan, inputs, information));
   const bool virtual_time = (information.capabilities & wire::kVirtualTime) != 0;
 

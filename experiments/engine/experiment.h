@@ -60,6 +60,9 @@ struct RunContext {
 
   /// Those of this step. Errors: Internal (it did not ask for any).
   Result<const CalibrationImages*> calibration() const;
+  // A network larger than the array is programmed in several fillings, one after another.
+  std::size_t filling = 0;      ///< of the steps at hand, from 0
+  std::size_t next_weight = 0;  ///< the first that no filling has held yet
 
   /// Error Stopped once somebody has asked for it: looked at between blocks.
   Result<void> check_stop() const;
@@ -86,6 +89,7 @@ struct PlanFacts {
   ArrayShape shape;
   Limits limits;
   Duration sample_time{};
+  std::int64_t fillings = 1;  ///< of the array with the network's devices, as far as is known
   // Left by the steps before
   bool programmed = false;
   bool holds_weights = false;  ///< what was programmed last
@@ -99,6 +103,12 @@ struct Prediction {
   std::int64_t pulses = 0;
   std::int64_t bytes = 0;  ///< added to the database
 };
+
+inline Prediction operator*(std::int64_t times, const Prediction& once) {
+  const auto factor = static_cast<double>(times);
+  return {once.chip_busy_s * factor, once.waiting_s * factor, once.host_s * factor,
+          once.pulses * times, once.bytes * times};
+}
 
 class Experiment {
  public:
@@ -115,10 +125,18 @@ struct CalibrationWish {
   std::uint64_t seed = 0;
 };
 
+/// What the engine must know of an experiment to fill the array several times.
+enum class WeightUse {
+  None,
+  Programs,  ///< puts weights onto the chip, from RunContext::next_weight on
+  Reads      ///< works on the weights that the chip holds: repeated for each filling
+};
+
 /// One kind of experiment: its name in plans, its settings, and how to make one.
 struct ExperimentInfo {
   ParameterTable table;
   std::function<std::unique_ptr<Experiment>(const ParameterValues&)> make;
+  WeightUse weight_use = WeightUse::None;
   /// Empty for experiments that never want any.
   std::function<CalibrationWish(const ParameterValues&, const Network&)> calibration{};
 };

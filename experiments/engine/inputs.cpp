@@ -116,19 +116,10 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
   return images;
 }
 
-Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape) {
+Result<RunInputs> load_inputs(const Plan& plan) {
   RunInputs inputs;
   PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network").text("file")));
   inputs.weights = weights_of(inputs.network);
-  const std::size_t devices = 2 * inputs.weights.values.size();
-  if (devices > shape.device_count()) {
-    return fail(ErrorCode::DoesNotFit,
-                fmt::format("network \"{}\" needs {} devices ({} weights, two each), but the array "
-                            "has {} ({} word lines x {} bit lines)",
-                            inputs.network.name, devices, inputs.weights.values.size(),
-                            shape.device_count(), shape.word_lines, shape.bit_lines),
-                "choose a smaller network or a board with a larger array");
-  }
   const ParameterValues& images = plan.section("images");
   PCM_ASSIGN(inputs.images, load_plan_images(images, inputs.network, Split::Test,
                                              static_cast<std::size_t>(images.integer("limit"))));

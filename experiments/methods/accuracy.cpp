@@ -13,7 +13,7 @@
 #include "experiments/network/inference.h"
 #include "experiments/programming/conductance_mapping.h"
 #include "experiments/retention/global_drift_compensation.h"
-#include "experiments/retention/measured_conductances.h"
+#include "experiments/retention/programmed_network.h"
 
 namespace pcmlab {
 namespace {
@@ -108,16 +108,14 @@ class Accuracy : public Experiment {
   bool wants(std::string_view condition) const {
     return std::find(conditions_.begin(), conditions_.end(), condition) != conditions_.end();
   }
-  Result<Bench> set_up(RunContext& context, const db::ProgrammingRow& programming,
-                       const std::vector<db::SweepRow>& sweeps) const;
+  Result<Bench> set_up(RunContext& context, const ProgrammedNetwork& programmed) const;
   Result<void> keep_reference(RunContext& context, const Bench& bench,
                               const db::SweepRow& first) const;
   Result<void> keep_calibration(RunContext& context, Bench& bench) const;
   Result<void> set_converters(RunContext& context, Bench& bench) const;
   Result<std::vector<float>> reference_uS(RunContext& context,
-                                          const db::ProgrammingRow& programming,
-                                          const db::SweepRow& first) const;
-  Result<State> load(RunContext& context, Bench& bench, const db::SweepRow& sweep) const;
+                                          const ProgrammedNetwork& programmed) const;
+  Result<State> load(RunContext& context, Bench& bench, const NetworkReading& reading) const;
   Result<void> evaluate(RunContext& context, Bench& bench, const db::SweepRow& sweep,
                         const std::string& condition, State& state) const;
   Result<db::ConfusionMatrix> count(RunContext& context, Bench& bench, db::AccuracyRow row,
@@ -172,40 +170,24 @@ Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
   return prediction;
 }
 
-Result<std::vector<float>> sweep_conductances(db::RunStore& store, const db::SweepRow& sweep) {
-  PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
-  return conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
-}
-
 /// The conductances that count as "no drift".
 Result<std::vector<float>> Accuracy::reference_uS(RunContext& context,
-                                                  const db::ProgrammingRow& programming,
-                                                  const db::SweepRow& first) const {
-  if (reference_ == kFirstSweep) return sweep_conductances(context.store, first);
-  PCM_ASSIGN(const db::Placement placement, context.store.placement(programming.id));
-  std::vector<float> g_uS = placement.targets_uS;
-  if (reference_ == kTargets) return g_uS;
-  // What each device read when it converged; RESET devices were not verified and count as zero.
-  PCM_ASSIGN(const auto result, context.store.programming_result(programming.id));
-  const auto verified =
-      conductances_uS(result.last_code_sums, {programming.gain_uS_per_code, programming.offset_uS},
-                      programming.verify_samples);
-  for (std::size_t d = 0; d < g_uS.size(); ++d) {
-    if (result.verdicts[d] != db::Verdict::Reset) g_uS[d] = verified[d];
+                                                  const ProgrammedNetwork& programmed) const {
+  if (reference_ == kFirstSweep) {
+    return conductances_uS(context.store, programmed.readings.front());
   }
-  return g_uS;
+  return reference_ == kTargets ? targets_uS(context.store, programmed)
+                                : verified_uS(context.store, programmed);
 }
 
-Result<Accuracy::Bench> Accuracy::set_up(RunContext& context, const db::ProgrammingRow& programming,
-                                         const std::vector<db::SweepRow>& sweeps) const {
-  PCM_ASSIGN(auto layers, context.store.layers(programming.step));
-  if (layers.empty()) return no_sweeps();
-  PCM_ASSIGN(const db::Placement placement, context.store.placement(programming.id));
+Result<Accuracy::Bench> Accuracy::set_up(RunContext& context,
+                                         const ProgrammedNetwork& programmed) const {
+  PCM_ASSIGN(const auto places, addresses(context.store, programmed));
   const Network& network = context.inputs.network;
   PCM_ASSIGN(auto engine, InferenceEngine::create(network, precision_, batch_));
-  GdcDevices devices(layers, placement.addresses, every_pair_);
+  GdcDevices devices(programmed.layers, places, every_pair_);
   Bench bench{std::move(engine),
-              ConductanceMapping(std::move(layers)),
+              ConductanceMapping(programmed.layers),
               std::move(devices),
               {},
               {},
@@ -223,7 +205,7 @@ Result<Accuracy::Bench> Accuracy::set_up(RunContext& context, const db::Programm
   if (every_pair_ > 1) {
     bench.reference += fmt::format(", one of {} pairs of bit lines", every_pair_);
   }
-  PCM_ASSIGN(const auto g_uS, reference_uS(context, programming, sweeps.front()));
+  PCM_ASSIGN(const auto g_uS, reference_uS(context, programmed));
   bench.reference_uS = bench.devices.sums_uS(g_uS);
   return bench;
 }
@@ -302,10 +284,10 @@ Result<db::ConfusionMatrix> Accuracy::count(RunContext& context, Bench& bench, d
   return matrix;
 }
 
-/// Puts the weights of a sweep into the engine.
+/// Puts the weights of a reading into the engine.
 Result<Accuracy::State> Accuracy::load(RunContext& context, Bench& bench,
-                                       const db::SweepRow& sweep) const {
-  PCM_ASSIGN(const auto g_uS, sweep_conductances(context.store, sweep));
+                                       const NetworkReading& reading) const {
+  PCM_ASSIGN(const auto g_uS, conductances_uS(context.store, reading));
   State state;
   state.weights = bench.mapping.weights(g_uS);
   bench.engine.set_weights(state.weights);
@@ -371,16 +353,10 @@ Result<void> Accuracy::keep_layers(RunContext& context, const Bench& bench,
 }
 
 Result<void> Accuracy::run(RunContext& context) {
-  PCM_ASSIGN(const auto programmings, context.store.programmings(context.run));
-  if (programmings.empty()) return no_sweeps();
-  const db::ProgrammingRow& programming = programmings.back();
-  PCM_ASSIGN(auto sweeps, context.store.sweeps(context.run));
-  std::erase_if(sweeps, [&](const db::SweepRow& sweep) {
-    return !sweep.complete || sweep.programming != programming.id;
-  });
-  if (sweeps.empty()) return no_sweeps();
-  PCM_ASSIGN(Bench bench, set_up(context, programming, sweeps));
-  PCM_TRY(keep_reference(context, bench, sweeps.front()));
+  PCM_ASSIGN(const ProgrammedNetwork programmed, programmed_network(context.store, context.run));
+  if (programmed.readings.empty()) return no_sweeps();
+  PCM_ASSIGN(Bench bench, set_up(context, programmed));
+  PCM_TRY(keep_reference(context, bench, programmed.readings.front().sweeps.front()));
 
   std::vector<std::string> conditions = conditions_;
   if (bench.trained.empty() && adapts(conditions)) {
@@ -393,7 +369,7 @@ Result<void> Accuracy::run(RunContext& context) {
       conditions.begin(), conditions.end(),
       [](const std::string& a, const std::string& b) { return a != kAdaBsGdc && b == kAdaBsGdc; });
 
-  const auto total = static_cast<std::int64_t>(1 + conditions.size() * sweeps.size());
+  const auto total = static_cast<std::int64_t>(1 + conditions.size() * programmed.readings.size());
   std::int64_t done = 0;
   const auto progress = [&]() { return context.report_progress("accuracy", "", ++done, total); };
   db::AccuracyRow software;
@@ -401,8 +377,9 @@ Result<void> Accuracy::run(RunContext& context) {
   PCM_TRY(count(context, bench, software, std::nullopt));
   PCM_TRY(progress());
   if (has_converters()) PCM_TRY(set_converters(context, bench));
-  for (const db::SweepRow& sweep : sweeps) {
-    PCM_ASSIGN(State state, load(context, bench, sweep));
+  for (const NetworkReading& reading : programmed.readings) {
+    const db::SweepRow& sweep = reading.sweeps.front();
+    PCM_ASSIGN(State state, load(context, bench, reading));
     for (const std::string& condition : conditions) {
       PCM_TRY(evaluate(context, bench, sweep, condition, state));
       PCM_TRY(progress());
@@ -458,6 +435,7 @@ const ExperimentInfo accuracy_info{
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Accuracy>(values);
     },
+    WeightUse::None,
     calibration_wish};
 
 }  // namespace pcmlab

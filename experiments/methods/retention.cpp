@@ -39,8 +39,9 @@ class Retention : public Experiment {
     const auto devices = static_cast<double>(facts.devices);
     Prediction prediction;
     prediction.chip_busy_s = sweeps * devices * seconds(facts.sample_time) * settings_.samples;
+    const double waiting_s = static_cast<double>(facts.fillings) * times_s_.back();
     prediction.waiting_s =
-        std::max(0.0, times_s_.back() - prediction.chip_busy_s * (sweeps - 1) / sweeps);
+        std::max(0.0, waiting_s - prediction.chip_busy_s * (sweeps - 1) / sweeps);
     prediction.host_s = 0.3e-6 * sweeps * devices;
     prediction.bytes = static_cast<std::int64_t>(sweeps * devices * 2);
     if (facts.holds_weights) {
@@ -150,6 +151,7 @@ const ExperimentInfo retention_info{
      }},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Retention>(values);
-    }};
+    },
+    WeightUse::Reads};
 
 }  // namespace pcmlab

@@ -35,15 +35,17 @@ ConductanceMapping::ConductanceMapping(const WeightSet& weights, Conductance g_m
   }
 }
 
-std::vector<float> ConductanceMapping::targets_uS(const WeightSet& weights) const {
-  std::vector<float> targets(2 * weights.values.size(), 0.0f);
+std::vector<float> ConductanceMapping::targets_uS(const WeightSet& weights, std::size_t begin,
+                                                  std::size_t count) const {
+  std::vector<float> targets(2 * count, 0.0f);
   for (const db::LayerRow& layer : layers_) {
     if (layer.max_abs_weight == 0) continue;  // all weights zero: every device RESET
     const auto scale = static_cast<float>(layer.g_max_uS / layer.max_abs_weight);
     const auto first = static_cast<std::size_t>(layer.first_weight);
-    for (std::size_t w = first; w < first + weight_count(layer); ++w) {
+    const std::size_t end = std::min(first + weight_count(layer), begin + count);
+    for (std::size_t w = std::max(first, begin); w < end; ++w) {
       const float weight = weights.values[w];
-      targets[2 * w + (weight < 0 ? 1 : 0)] = std::abs(weight) * scale;
+      targets[2 * (w - begin) + (weight < 0 ? 1 : 0)] = std::abs(weight) * scale;
     }
   }
   return targets;

@@ -11,6 +11,7 @@
 #include "experiments/characterisation/statistics.h"
 #include "experiments/retention/drift_fit.h"
 #include "experiments/retention/measured_conductances.h"
+#include "experiments/retention/programmed_network.h"
 
 namespace pcmlab {
 namespace {
@@ -87,25 +88,60 @@ void add_points(RunSummary& summary) {
   }
 }
 
-/// The devices of a class over all sweeps.
-struct ClassData {
-  const std::vector<std::vector<float>>& g_uS;  ///< by sweep, by device
-  const std::vector<double>& sweep_tick_s;
-  const db::Placement& placement;
-  const db::ProgrammingResult& result;
+/// Devices that converged, over all readings: all of them, or of several fillings every so many-th.
+struct Devices {
+  std::vector<float> targets_uS;
+  std::vector<std::int64_t> last_pulse_ticks_ns;
+  std::vector<std::size_t> filling;
+  std::vector<std::vector<float>> g_uS;     ///< by reading, by device
+  std::vector<std::vector<double>> tick_s;  ///< by reading, by filling: the middle of the sweep
 };
 
-ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData& data,
+Result<void> add_filling(db::RunStore& store, const ProgrammedNetwork& network, std::size_t filling,
+                         RunSummary& summary, Devices& devices) {
+  const db::RowId programming = network.fillings[filling].id;
+  PCM_ASSIGN(const db::ProgrammingResult result, store.programming_result(programming));
+  const auto count = [&](db::Verdict verdict) {
+    return std::count(result.verdicts.begin(), result.verdicts.end(), verdict);
+  };
+  summary.stuck_low += count(db::Verdict::StuckLow);
+  summary.stuck_high += count(db::Verdict::StuckHigh);
+  summary.max_iterations += count(db::Verdict::MaxIterations);
+  if (network.readings.empty()) return {};
+  PCM_ASSIGN(const db::Placement placement, store.placement(programming));
+  std::vector<std::size_t> chosen;
+  for (std::size_t d = 0, seen = 0; d < placement.targets_uS.size(); ++d) {
+    if (result.verdicts[d] != db::Verdict::Converged) continue;
+    if (seen++ % network.fillings.size() == 0) chosen.push_back(d);
+  }
+  for (const std::size_t d : chosen) {
+    devices.targets_uS.push_back(placement.targets_uS[d]);
+    devices.last_pulse_ticks_ns.push_back(result.last_pulse_ticks_ns[d]);
+    devices.filling.push_back(filling);
+  }
+  devices.g_uS.resize(network.readings.size());
+  devices.tick_s.resize(network.readings.size());
+  for (std::size_t i = 0; i < network.readings.size(); ++i) {
+    const db::SweepRow& sweep = network.readings[i].sweeps[filling];
+    PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
+    const auto g_uS =
+        conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
+    for (const std::size_t d : chosen) devices.g_uS[i].push_back(g_uS[d]);
+    devices.tick_s[i].push_back(
+        0.5e-9 * static_cast<double>(sweep.stamp.first_tick_ns + sweep.stamp.last_tick_ns));
+  }
+  return {};
+}
+
+ConductanceClass summarise_class(double low_uS, double high_uS, const Devices& data,
                                  std::vector<double>& exponents_above) {
   ConductanceClass out;
   out.low_uS = low_uS;
   out.high_uS = high_uS;
   std::vector<std::size_t> members;
-  for (std::size_t d = 0; d < data.placement.targets_uS.size(); ++d) {
-    const auto target = static_cast<double>(data.placement.targets_uS[d]);
-    if (data.result.verdicts[d] == db::Verdict::Converged && target >= low_uS && target < high_uS) {
-      members.push_back(d);
-    }
+  for (std::size_t d = 0; d < data.targets_uS.size(); ++d) {
+    const auto target = static_cast<double>(data.targets_uS[d]);
+    if (target >= low_uS && target < high_uS) members.push_back(d);
   }
   out.devices = static_cast<std::int64_t>(members.size());
   if (members.empty()) return out;
@@ -115,13 +151,13 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData&
   std::vector<double> age_s(sweeps), g(sweeps);
   double sum = 0, sum_of_squares = 0;
   for (const std::size_t d : members) {
-    const auto target = static_cast<double>(data.placement.targets_uS[d]);
+    const auto target = static_cast<double>(data.targets_uS[d]);
     const double error = static_cast<double>(data.g_uS[0][d]) - target;
     sum += error;
     sum_of_squares += error * error;
     for (std::size_t s = 0; s < sweeps; ++s) {
-      age_s[s] =
-          data.sweep_tick_s[s] - 1e-9 * static_cast<double>(data.result.last_pulse_ticks_ns[d]);
+      age_s[s] = data.tick_s[s][data.filling[d]] -
+                 1e-9 * static_cast<double>(data.last_pulse_ticks_ns[d]);
       g[s] = static_cast<double>(data.g_uS[s][d]);
     }
     if (const auto fit = fit_drift(age_s, g)) {
@@ -145,27 +181,36 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData&
   return out;
 }
 
-Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
-  PCM_ASSIGN(const db::ProgrammingResult result, store.programming_result(summary.programming->id));
-  summary.stuck_low =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::StuckLow);
-  summary.stuck_high =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::StuckHigh);
-  summary.max_iterations =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::MaxIterations);
-  if (summary.sweeps.empty()) return {};
-  PCM_ASSIGN(const db::Placement placement, store.placement(summary.programming->id));
-  std::vector<std::vector<float>> g_uS;
-  std::vector<double> sweep_tick_s;
-  for (const SweepFigures& figures : summary.sweeps) {
-    const db::SweepRow& sweep = figures.sweep;
-    PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
-    g_uS.push_back(
-        conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples));
-    sweep_tick_s.push_back(
-        0.5e-9 * static_cast<double>(sweep.stamp.first_tick_ns + sweep.stamp.last_tick_ns));
+/// The fillings as one programming.
+db::ProgrammingRow sum_of(const std::vector<db::ProgrammingRow>& fillings) {
+  db::ProgrammingRow sum = fillings.front();
+  for (auto filling = fillings.begin() + 1; filling != fillings.end(); ++filling) {
+    sum.iterations = std::max(sum.iterations, filling->iterations);
+    sum.nonzero_targets += filling->nonzero_targets;
+    sum.converged += filling->converged;
+    sum.pulses += filling->pulses;
+    sum.end_tick_ns = filling->end_tick_ns;
   }
-  const ClassData data{g_uS, sweep_tick_s, placement, result};
+  return sum;
+}
+
+void add_readings(const ProgrammedNetwork& network, RunSummary& summary) {
+  for (const NetworkReading& reading : network.readings) {
+    SweepFigures figures;
+    figures.sweep = reading.sweeps.front();
+    const double reference_uS = network.readings.front().sum_uS();
+    if (reference_uS > 0) figures.sum_ratio = reading.sum_uS() / reference_uS;
+    summary.sweeps.push_back(std::move(figures));
+  }
+}
+
+Result<void> add_devices(db::RunStore& store, const ProgrammedNetwork& network,
+                         RunSummary& summary) {
+  Devices data;
+  for (std::size_t filling = 0; filling < network.fillings.size(); ++filling) {
+    PCM_TRY(add_filling(store, network, filling, summary, data));
+  }
+  if (network.readings.empty()) return {};
   std::vector<double> exponents, sigmas;
   for (std::size_t i = 0; i + 1 < kClassEdges_uS.size(); ++i) {
     summary.classes.push_back(
@@ -195,24 +240,19 @@ double percent_of(const db::AccuracyRow& row) {
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   RunSummary summary;
   PCM_ASSIGN(summary.run, store.run(run));
-  PCM_ASSIGN(const auto programmings, store.programmings(run));
-  PCM_ASSIGN(const auto sweeps, store.sweeps(run));
-  for (const db::SweepRow& sweep : sweeps) {
-    if (!sweep.complete) continue;
-    SweepFigures figures;
-    figures.sweep = sweep;
-    if (!summary.sweeps.empty() && summary.sweeps.front().sweep.sum_uS > 0) {
-      figures.sum_ratio = sweep.sum_uS / summary.sweeps.front().sweep.sum_uS;
-    }
-    summary.sweeps.push_back(figures);
-  }
+  PCM_ASSIGN(const ProgrammedNetwork network, programmed_network(store, run));
+  add_readings(network, summary);
   PCM_ASSIGN(const auto accuracies, store.accuracies(run));
   add_accuracies(accuracies, summary);
   add_points(summary);
-  if (!programmings.empty()) {
-    summary.programming = programmings.back();
-    if (summary.programming->complete) PCM_TRY(add_devices(store, summary));
+  if (network.fillings.empty()) {
+    PCM_ASSIGN(const auto programmings, store.programmings(run));
+    if (!programmings.empty()) summary.programming = programmings.back();
+    return summary;
   }
+  summary.fillings = static_cast<int>(network.fillings.size());
+  summary.programming = sum_of(network.fillings);
+  PCM_TRY(add_devices(store, network, summary));
   return summary;
 }
 

@@ -13,10 +13,10 @@
 
 namespace pcmlab {
 
-/// One sweep.
+/// One read of the network's weights.
 struct SweepFigures {
-  db::SweepRow sweep;
-  double sum_ratio = 1;  ///< sum of all conductances over that of the first sweep
+  db::SweepRow sweep;    ///< of the first filling
+  double sum_ratio = 1;  ///< sum of all conductances over that of the first read
   std::map<std::string, db::AccuracyRow> accuracies;  ///< by condition, see condition_of()
 };
 
@@ -35,7 +35,8 @@ struct TimePoint {
   std::map<std::string, PointAccuracy> accuracies;  ///< by condition
 };
 
-/// Devices whose targets lie in [low_uS, high_uS) and that converged.
+/// Devices whose targets lie in [low_uS, high_uS) and that converged; where the array was filled
+/// several times, every so many-th of them.
 struct ConductanceClass {
   double low_uS = 0, high_uS = 0;
   std::int64_t devices = 0;
@@ -48,7 +49,8 @@ struct ConductanceClass {
 
 struct RunSummary {
   db::RunRow run;
-  std::optional<db::ProgrammingRow> programming;
+  std::optional<db::ProgrammingRow> programming;  ///< of the network; all fillings together
+  int fillings = 1;                               ///< of the array, one after another
   std::int64_t stuck_low = 0, stuck_high = 0, max_iterations = 0;  ///< devices not converged
   std::vector<SweepFigures> sweeps;                                ///< complete ones
   std::vector<TimePoint> points;                                   ///< of these, by time

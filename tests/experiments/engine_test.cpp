@@ -149,17 +149,9 @@ TEST(Engine, FindsPulsesThatTheBoardDoesNotAllowBeforeTheRun) {
   EXPECT_THAT(error_of("min_amplitude_uA = 401\n"), HasSubstr("min_amplitude_uA"));
 }
 
-TEST(Engine, RefusesANetworkLargerThanTheArray) {
-  const auto inputs = load_inputs(plan_of(kPlan), ArrayShape{256, 2048});
-  ASSERT_FALSE(inputs);
-  EXPECT_EQ(inputs.error().code, ErrorCode::DoesNotFit);
-  EXPECT_THAT(inputs.error().message, HasSubstr("723444 devices"));
-}
-
 TEST(Engine, NamesAMissingNetworkFile) {
   const auto inputs = load_inputs(
-      plan_of("[network]\nfile = \"/nowhere/net.onnx\"\n[[step]]\nexperiment = \"program\"\n"),
-      ArrayShape{512, 2048});
+      plan_of("[network]\nfile = \"/nowhere/net.onnx\"\n[[step]]\nexperiment = \"program\"\n"));
   ASSERT_FALSE(inputs);
   EXPECT_EQ(inputs.error().code, ErrorCode::NotFound);
   EXPECT_THAT(inputs.error().message, HasSubstr("/nowhere/net.onnx"));
