@@ -65,7 +65,8 @@ Result<ProgrammedNetwork> programmed_network(db::RunStore& store, db::RowId run)
   return network;
 }
 
-Result<std::vector<DeviceAddress>> addresses(db::RunStore& store, const ProgrammedNetwork& network) {
+Result<std::vector<DeviceAddress>> addresses(db::RunStore& store,
+                                             const ProgrammedNetwork& network) {
   return joined<DeviceAddress>(
       network, [&](const db::ProgrammingRow& filling) -> Result<std::vector<DeviceAddress>> {
         PCM_ASSIGN(db::Placement placement, store.placement(filling.id));
@@ -85,23 +86,25 @@ Result<std::vector<float>> conductances_uS(db::RunStore& store, const NetworkRea
 }
 
 Result<std::vector<float>> targets_uS(db::RunStore& store, const ProgrammedNetwork& network) {
-  return joined<float>(network, [&](const db::ProgrammingRow& filling) -> Result<std::vector<float>> {
-    PCM_ASSIGN(db::Placement placement, store.placement(filling.id));
-    return std::move(placement.targets_uS);
-  });
+  return joined<float>(network,
+                       [&](const db::ProgrammingRow& filling) -> Result<std::vector<float>> {
+                         PCM_ASSIGN(db::Placement placement, store.placement(filling.id));
+                         return std::move(placement.targets_uS);
+                       });
 }
 
 Result<std::vector<float>> verified_uS(db::RunStore& store, const ProgrammedNetwork& network) {
-  return joined<float>(network, [&](const db::ProgrammingRow& filling) -> Result<std::vector<float>> {
-    PCM_ASSIGN(const auto result, store.programming_result(filling.id));
-    auto g_uS =
-        conductances_uS(result.last_code_sums, {filling.gain_uS_per_code, filling.offset_uS},
-                        filling.verify_samples);
-    for (std::size_t d = 0; d < g_uS.size(); ++d) {
-      if (result.verdicts[d] == db::Verdict::Reset) g_uS[d] = 0;
-    }
-    return g_uS;
-  });
+  return joined<float>(
+      network, [&](const db::ProgrammingRow& filling) -> Result<std::vector<float>> {
+        PCM_ASSIGN(const auto result, store.programming_result(filling.id));
+        auto g_uS =
+            conductances_uS(result.last_code_sums, {filling.gain_uS_per_code, filling.offset_uS},
+                            filling.verify_samples);
+        for (std::size_t d = 0; d < g_uS.size(); ++d) {
+          if (result.verdicts[d] == db::Verdict::Reset) g_uS[d] = 0;
+        }
+        return g_uS;
+      });
 }
 
 }  // namespace pcmlab

@@ -156,8 +156,8 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const Devices& d
     sum += error;
     sum_of_squares += error * error;
     for (std::size_t s = 0; s < sweeps; ++s) {
-      age_s[s] = data.tick_s[s][data.filling[d]] -
-                 1e-9 * static_cast<double>(data.last_pulse_ticks_ns[d]);
+      age_s[s] =
+          data.tick_s[s][data.filling[d]] - 1e-9 * static_cast<double>(data.last_pulse_ticks_ns[d]);
       g[s] = static_cast<double>(data.g_uS[s][d]);
     }
     if (const auto fit = fit_drift(age_s, g)) {
