@@ -456,7 +456,15 @@ CREATE VIEW known_bad_device AS
                            AND chip.board_id IS run.board_id AND chip.sample = run.sample);
 )sql";
 
-constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2}};
+// Outputs of a layer may have scales of their own.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE layer ADD COLUMN
+  -- A weight of this is a conductance of g_max_uS, for each output; NULL: max_abs_weight for all.
+  row_max_abs_weight_f32 BLOB CHECK (length(row_max_abs_weight_f32) = 4 * outputs);
+)sql";
+
+constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
+                                 Migration{3, kVersion3}};
 
 }  // namespace
 

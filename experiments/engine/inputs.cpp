@@ -90,7 +90,9 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
 
 Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape) {
   RunInputs inputs;
-  PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network").text("file")));
+  const ParameterValues& network = plan.section("network");
+  PCM_ASSIGN(inputs.network, load_plan_network(network.text("file")));
+  PCM_TRY(choose_digital_layers(inputs.network, network.texts("digital_layers")));
   inputs.weights = weights_of(inputs.network);
   const std::size_t devices = 2 * inputs.weights.values.size();
   if (devices > shape.device_count()) {

@@ -31,9 +31,13 @@ Parameter reals(std::string name, std::string unit, std::vector<double> values, 
           std::move(help)};
 }
 
+Parameter texts(std::string name, std::vector<std::string> values, std::string help) {
+  return {std::move(name), "", std::move(values), 0, 0, {}, std::move(help)};
+}
+
 std::string type_name(const Parameter& parameter) {
-  static constexpr std::string_view kNames[] = {"boolean", "integer", "real", "text",
-                                                "list of reals"};
+  static constexpr std::string_view kNames[] = {"boolean", "integer",       "real",
+                                                "text",    "list of reals", "list of texts"};
   return std::string(kNames[parameter.default_value.index()]);
 }
 
@@ -45,6 +49,9 @@ std::string to_toml(const ParameterValue& value) {
     std::string operator()(const std::string& v) const { return fmt::format("\"{}\"", v); }
     std::string operator()(const std::vector<double>& v) const {
       return fmt::format("[{}]", fmt::join(v, ", "));
+    }
+    std::string operator()(const std::vector<std::string>& v) const {
+      return v.empty() ? "[]" : fmt::format("[\"{}\"]", fmt::join(v, "\", \""));
     }
   };
   return std::visit(Print{}, value);

@@ -17,7 +17,8 @@
 
 namespace pcmlab {
 
-using ParameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<double>>;
+using ParameterValue = std::variant<bool, std::int64_t, double, std::string, std::vector<double>,
+                                    std::vector<std::string>>;
 
 /// One setting. The alternative that `default_value` holds is the setting's type.
 struct Parameter {
@@ -40,7 +41,9 @@ Parameter text(std::string name, std::string value, std::string help,
 Parameter reals(std::string name, std::string unit, std::vector<double> values, double minimum,
                 double maximum, std::string help);
 
-/// "real", "integer", "boolean", "text", "list of reals".
+Parameter texts(std::string name, std::vector<std::string> values, std::string help);
+
+/// "real", "integer", "boolean", "text", "list of reals", "list of texts".
 std::string type_name(const Parameter& parameter);
 /// As it would stand in a plan: 0.25, "auto", [1, 2].
 std::string to_toml(const ParameterValue& value);
@@ -72,6 +75,10 @@ class ParameterValues {
   }
   const std::vector<double>& reals(const std::string& name) const {
     return std::get<std::vector<double>>(values_.at(name));
+  }
+
+  const std::vector<std::string>& texts(const std::string& name) const {
+    return std::get<std::vector<std::string>>(values_.at(name));
   }
 
   const std::map<std::string, ParameterValue>& all() const { return values_; }

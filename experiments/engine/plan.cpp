@@ -87,6 +87,14 @@ Result<ParameterValue> read_value(const Parameter& parameter, const toml::node& 
     return ParameterValue(std::move(value));
   }
   if (!node.is_array()) return wrong_type(parameter, where);
+  if (std::holds_alternative<std::vector<std::string>>(parameter.default_value)) {
+    std::vector<std::string> texts;
+    for (const toml::node& element : *node.as_array()) {
+      if (!element.is_string()) return wrong_type(parameter, where);
+      texts.push_back(element.as_string()->get());
+    }
+    return ParameterValue(std::move(texts));
+  }
   std::vector<double> values;
   for (const toml::node& element : *node.as_array()) {
     if (!element.is_number()) return wrong_type(parameter, where);
@@ -200,7 +208,10 @@ std::vector<ParameterTable> plan_sections() {
         text("recording", "", "with kind = \"replay\": the file to replay")}},
       {"network",
        "The network whose weights go onto the chip.",
-       {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network")}},
+       {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network"),
+        texts("digital_layers", {},
+              "layers that are not programmed but computed with the network's own weights: their "
+              "names, or \"first\" and \"last\"")}},
       {"images",
        "The images on which accuracy is counted.",
        {text("set", "fashion-mnist", "which data set",
