@@ -38,6 +38,8 @@ void add_devices(CLI::App& app, Session& session);
 void add_selftest(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
 void add_plot(CLI::App& app, Session& session);
+void add_export(CLI::App& app, Session& session);
+void add_import_fusion(CLI::App& app, Session& session);
 
 // ---- shared by several commands ----------------------------------------------------------------
 

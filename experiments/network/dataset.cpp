@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
+
+#include "experiments/network/share_jobs.h"
 
 namespace pcmlab {
 namespace {
@@ -69,6 +72,14 @@ Result<std::vector<float>> Dataset::read(std::size_t first, std::size_t number) 
   std::vector<float> pixels(number * image_size());
   PCM_TRY(read(first, number, pixels));
   return pixels;
+}
+
+Result<void> read_once(const Dataset& images) {
+  return share_jobs(std::thread::hardware_concurrency(), images.count(),
+                    [&](std::size_t, std::size_t i) -> Result<void> {
+                      PCM_TRY(images.read(i, 1));
+                      return {};
+                    });
 }
 
 }  // namespace pcmlab

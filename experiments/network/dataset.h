@@ -61,6 +61,9 @@ void normalise(std::span<const std::uint8_t> bytes, std::size_t image_size,
 std::shared_ptr<const ImageSource> images_in_memory(std::vector<std::uint8_t> bytes,
                                                     std::size_t image_size);
 
+/// Reads every image, on all cores, to find those that cannot be read. Errors: as Dataset::read().
+Result<void> read_once(const Dataset& images);
+
 enum class Split { Train, Test };
 
 /// Where Debian's dataset-fashion-mnist puts its files.
@@ -105,8 +108,10 @@ struct FolderLayout {
 
 /// A folder of images in ImageNet's layout: FOLDER/val/CLASS/*.jpg or *.png (train for the training
 /// images), or FOLDER/CLASS/... without a split. Labels are the places of the class folders in the
-/// order of their names. Every image is decoded once when the set is loaded, so that a damaged one
-/// is found before a run, and again whenever it is read: memory does not grow with the set.
+/// order of their names. A file is decoded whenever its image is read, so that memory does not grow
+/// with the set. Every test image is decoded once when the set is loaded, so that a damaged one is
+/// found before a run; of the training images, which can be 140 GB, only those that are used:
+/// see read_once().
 /// Mean 0.485 0.456 0.406, std 0.229 0.224 0.225. Errors: also BadFile for an image that cannot be
 /// decoded whole, BadPlan when the cut is larger than the resized image.
 Result<Dataset> load_image_folder(const std::filesystem::path& folder, Split split,

@@ -21,7 +21,7 @@ namespace pcmlab::db {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = testing::TempDir() + "pcmlab-db-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "pcmlab-db-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr) {
       throw std::runtime_error("no temporary folder");
     }

@@ -28,7 +28,7 @@ using ::testing::IsEmpty;
 constexpr mock::BoardPace kHighSpeed{
     .time_scale = 1, .latency = 125us, .bytes_per_s = 40e6, .buffer_bytes = std::size_t{1} << 20};
 
-std::unique_ptr<mock::FaultyBoard> make_board(bool virtual_time) {
+std::unique_ptr<mock::FaultyBoard> real_board(bool virtual_time) {
   mock::MockBoardSettings settings;
   if (!virtual_time) settings.capabilities &= ~std::uint32_t{wire::kVirtualTime};
   return std::make_unique<mock::FaultyBoard>(
@@ -101,7 +101,7 @@ Settings quick() {
 }
 
 TEST(ConformanceInRealTime, TheMockBoardPassesAndWhatNeedsVirtualTimeOrStrongPulsesIsSkipped) {
-  ThreadTransport transport(make_board(false), kHighSpeed);
+  ThreadTransport transport(real_board(false), kHighSpeed);
   Settings settings = quick();
   settings.until_boot = true;
   const Report report = run(transport, settings);
@@ -121,7 +121,7 @@ TEST(ConformanceInRealTime, TheMockBoardPassesAndWhatNeedsVirtualTimeOrStrongPul
 }
 
 TEST(ConformanceInRealTime, LimitsOfABoardInRealTimeAreLeftAloneUnlessWanted) {
-  ThreadTransport transport(make_board(false), kHighSpeed);
+  ThreadTransport transport(real_board(false), kHighSpeed);
   const wire::Limits before = mock::MockBoardSettings{}.limits;
   Settings settings = quick();
   settings.only = "set_limits";
@@ -135,7 +135,7 @@ TEST(ConformanceInRealTime, LimitsOfABoardInRealTimeAreLeftAloneUnlessWanted) {
 TEST(ConformanceInRealTime, ABoardInAThreadWithVirtualTimePasses) {
   mock::BoardPace pace = kHighSpeed;
   pace.time_scale = 0;
-  ThreadTransport transport(make_board(true), pace);
+  ThreadTransport transport(real_board(true), pace);
   const Report report = run(transport, quick());
   EXPECT_THAT(failures(report), IsEmpty());
   EXPECT_THAT(ids(report, Verdict::Skipped), ElementsAre("reads.sum_over_16_bits", "clock.wall"));
@@ -144,7 +144,7 @@ TEST(ConformanceInRealTime, ABoardInAThreadWithVirtualTimePasses) {
 TEST(ConformanceInRealTime, AClockThatIsFivePercentFastFails) {
   mock::BoardPace pace = kHighSpeed;
   pace.time_scale = 1.05;
-  ThreadTransport transport(make_board(false), pace);
+  ThreadTransport transport(real_board(false), pace);
   Settings settings = quick();
   settings.only = "clock.";
   EXPECT_THAT(ids(run(transport, settings), Verdict::Failed), ElementsAre("clock.wall"));
@@ -154,7 +154,7 @@ TEST(ConformanceInRealTime, ALineTooSlowForTheChipDoesNotKeepItBusy) {
   mock::BoardPace pace = kHighSpeed;
   pace.time_scale = 10;  // of the chip; a device takes it 0.5 us, and the line 4 us
   pace.bytes_per_s = 1e6;
-  ThreadTransport transport(make_board(false), pace);
+  ThreadTransport transport(real_board(false), pace);
   Settings settings = quick();
   settings.only = "speed.";
   EXPECT_THAT(ids(run(transport, settings), Verdict::Failed), ElementsAre("speed.block_reads"));
@@ -163,7 +163,7 @@ TEST(ConformanceInRealTime, ALineTooSlowForTheChipDoesNotKeepItBusy) {
 TEST(ConformanceInRealTime, ALineOfTwelveMillisecondsIsTooSlow) {
   mock::BoardPace pace = kHighSpeed;
   pace.latency = 12ms;
-  ThreadTransport transport(make_board(false), pace);
+  ThreadTransport transport(real_board(false), pace);
   Settings settings = quick();
   settings.only = "speed.round_trip";
   EXPECT_THAT(ids(run(transport, settings), Verdict::Failed), ElementsAre("speed.round_trip"));

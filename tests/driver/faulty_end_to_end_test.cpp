@@ -20,6 +20,7 @@ using testing::devices;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kWidth;
 using testing::PulseLog;
 using testing::ReadLog;
 using ::testing::SizeIs;
@@ -27,7 +28,6 @@ using ::testing::SizeIs;
 constexpr ArrayShape kShape{32, 128};
 constexpr std::size_t kChunk = 64;
 constexpr std::size_t kChunks = 64;
-constexpr Duration kWidth{400};
 /// Frames of opening a board: Hello and Information.
 constexpr std::uint64_t kOpening = 2;
 

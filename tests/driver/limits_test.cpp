@@ -13,14 +13,13 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::Heard;
+using testing::kWidth;
 using testing::open;
 using testing::PulseLog;
 using testing::ReadLog;
 using testing::scattered;
 using testing::ScriptedBoard;
 using wire::MessageType;
-
-constexpr Duration kWidth{400};
 
 class LimitsTest : public ::testing::Test {
  protected:

@@ -16,12 +16,12 @@ namespace {
 
 using testing::devices;
 using ::testing::HasSubstr;
+using testing::kWidth;
 using testing::PulseLog;
 using testing::ReadLog;
 using testing::scattered;
 
 constexpr ArrayShape kShape{16, 64};
-constexpr Duration kWidth{400};
 const std::vector<Pulse> kReset{{Current::from_uA(450), Duration(400)}};
 
 class MockEndToEndTest : public ::testing::Test {

@@ -12,14 +12,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::Heard;
+using testing::kWidth;
 using testing::open;
 using testing::PulseLog;
 using testing::ReadLog;
 using testing::scattered;
 using testing::ScriptedBoard;
 using wire::MessageType;
-
-constexpr Duration kWidth{400};
 
 class PipeliningTest : public ::testing::Test {
  protected:

@@ -10,14 +10,13 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::Heard;
+using testing::kWidth;
 using testing::open;
 using testing::PulseLog;
 using testing::ReadLog;
 using testing::scattered;
 using testing::ScriptedBoard;
 using wire::MessageType;
-
-constexpr Duration kWidth{400};
 
 class ReconnectTest : public ::testing::Test {
  protected:

@@ -29,6 +29,7 @@ using testing::devices;
 using ::testing::ElementsAre;
 using testing::FileSizeLimit;
 using ::testing::HasSubstr;
+using testing::kWidth;
 using ::testing::Not;
 using testing::PulseLog;
 using testing::ReadLog;
@@ -37,7 +38,6 @@ using testing::ScriptedBoard;
 using testing::ScriptedTransport;
 
 constexpr ArrayShape kShape{16, 64};
-constexpr Duration kWidth{400};
 const std::vector<Pulse> kReset{{Current::from_uA(450), Duration(400)}};
 
 /// Everything that a program gets to know from a board, as text.

@@ -172,7 +172,7 @@ TEST_F(RecordingTest, ALineOfTheHeaderStaysOneLine) {
 }
 
 TEST_F(RecordingTest, AFullDiskIsAnErrorAtOnceAndForEver) {
-  const int full = open("/dev/full", O_WRONLY);
+  const int full = ::open("/dev/full", O_WRONLY);
   ASSERT_GE(full, 0);
   const Error error = error_of(RecordingWriter::adopt(full, "full.rec", kHeader));
   EXPECT_EQ(error.code, ErrorCode::DiskFull);

@@ -23,6 +23,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kWidth;
 using testing::PulseLog;
 using testing::ReadLog;
 using testing::scattered;
@@ -30,7 +31,6 @@ using ::testing::SizeIs;
 
 constexpr ArrayShape kShape{32, 128};
 constexpr std::size_t kChunk = 64;
-constexpr Duration kWidth{400};
 
 class RecoveringBoardTest : public ::testing::Test {
  protected:

@@ -175,7 +175,6 @@ std::function<void(Bytes&)> clear_byte(std::size_t at) {
 constexpr std::size_t kEmptyFrame = wire::kHeaderBytes + wire::kCrcBytes;
 
 std::vector<Saboteur> saboteurs() {
-  using std::chrono::milliseconds;
   using wire::Refusal;
   return {
       {"answers Status only after the next request",

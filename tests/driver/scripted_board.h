@@ -17,6 +17,9 @@
 
 namespace pcmlab::testing {
 
+/// Of pulses, where a test is about something else.
+inline constexpr Duration kWidth{400};
+
 /// What one frame from the host was.
 struct Heard {
   wire::Request request;

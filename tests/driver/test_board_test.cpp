@@ -13,6 +13,7 @@ using testing::devices;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::Heard;
+using testing::kWidth;
 using testing::open;
 using testing::PulseLog;
 using testing::ReadLog;
@@ -20,8 +21,6 @@ using testing::scattered;
 using testing::ScriptedBoard;
 using testing::ScriptedTransport;
 using wire::MessageType;
-
-constexpr Duration kWidth{400};
 
 class TestBoardTest : public ::testing::Test {
  protected:

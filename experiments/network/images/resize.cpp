@@ -11,6 +11,9 @@ constexpr int kFractionalBits = 32 - 8 - 2;
 
 std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
+/// The nearest whole number, halves upwards.
+std::int32_t whole(double number) { return static_cast<std::int32_t>(std::floor(number + 0.5)); }
+
 /// Which pixels of the old line make one of the new, and by how much.
 struct Taps {
   int first = 0;
@@ -24,8 +27,8 @@ std::vector<Taps> taps_of(int old_size, int new_size, int from, int count) {
   std::vector<Taps> line(index_of(count));
   for (int i = 0; i < count; ++i) {
     const double centre = (from + i + 0.5) * scale;
-    const int first = std::max(static_cast<int>(centre - support + 0.5), 0);
-    const int end = std::min(static_cast<int>(centre + support + 0.5), old_size);
+    const int first = std::max(whole(centre - support), 0);
+    const int end = std::min(whole(centre + support), old_size);
     std::vector<double> weights;
     double sum = 0;
     for (int x = first; x < end; ++x) {
@@ -35,8 +38,7 @@ std::vector<Taps> taps_of(int old_size, int new_size, int from, int count) {
     Taps& taps = line[index_of(i)];
     taps.first = first;
     for (const double weight : weights) {
-      taps.weights.push_back(
-          static_cast<std::int32_t>(0.5 + weight / sum * (1 << kFractionalBits)));
+      taps.weights.push_back(whole(weight / sum * (1 << kFractionalBits)));
     }
   }
   return line;

@@ -18,10 +18,8 @@ using test::error_of;
 using test::jpeg_file;
 using test::JpegColour;
 using test::png_file;
-using test::PngForm;
 using test::test_picture;
 using testing::AllOf;
-using testing::AnyOf;
 using testing::HasSubstr;
 
 /// Smooth in all channels, so that JPEG keeps it nearly as it is.

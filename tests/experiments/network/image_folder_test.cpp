@@ -22,7 +22,6 @@ using test::png_file;
 using test::test_picture;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr FolderLayout kSmall{20, 16, 12};
 
@@ -154,6 +153,18 @@ TEST_F(ImageFolder, NamesADamagedImageWhenItIsLoaded) {
   EXPECT_THAT(error_of(load(), ErrorCode::BadFile),
               AllOf(HasSubstr((folder_.path() / "val/b/2.jpg").string()), HasSubstr("damaged")));
   EXPECT_TRUE(load(Split::Test, 1).has_value());
+}
+
+TEST_F(ImageFolder, LooksIntoTrainingImagesOnlyWhenTheyAreRead) {
+  add("train/a/1.jpg");
+  add("train/b/2.jpg");
+  folder_.write("train/b/2.jpg", Bytes{0xff, 0xd8, 0xff, 0xe0});
+  const Dataset set = load(Split::Train).value();
+  EXPECT_THAT(set.description, HasSubstr("contents not looked at"));
+  EXPECT_TRUE(set.read(0, 1).has_value());
+  EXPECT_THAT(error_of(read_once(set), ErrorCode::BadFile), HasSubstr("train/b/2.jpg"));
+  add("train/b/2.jpg");
+  EXPECT_TRUE(read_once(set).has_value());
 }
 
 TEST_F(ImageFolder, NamesTheFirstOfManyDamagedImages) {

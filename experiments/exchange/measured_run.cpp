@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "experiments/exchange/measured_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/exchange/npz_writer.h"
+#include "experiments/programming/conductance_mapping.h"
+#include "experiments/retention/measured_conductances.h"
+
+namespace pcmlab {
+namespace {
+
+/// What a device is for.
+struct Place {
+  std::size_t layer = 0;
+  std::int64_t weight = 0;  ///< among all weights of the network
+  std::int64_t row = 0, column = 0;
+  int polarity = 1;  ///< +1, -1
+};
+
+/// Walks through the devices in their order.
+class Places {
+ public:
+  explicit Places(const MeasuredRun& measured)
+      : layers_(measured.layers), weight_(measured.placement.first_weight.value_or(0)) {}
+
+  /// Of the next device. \pre the layers own all weights of the placement.
+  Place next() {
+    while (weight_ >=
+           layers_[layer_].first_weight + layers_[layer_].rows * layers_[layer_].columns) {
+      ++layer_;
+    }
+    const db::LayerRow& layer = layers_[layer_];
+    const std::int64_t within = weight_ - layer.first_weight;
+    const Place place{layer_, weight_, within / layer.columns, within % layer.columns,
+                      minus_ ? -1 : 1};
+    if (minus_) ++weight_;
+    minus_ = !minus_;
+    return place;
+  }
+
+ private:
+  const std::vector<db::LayerRow>& layers_;
+  std::int64_t weight_;
+  std::size_t layer_ = 0;
+  bool minus_ = false;
+};
+
+/// Writes an array of one number a device, some thousand devices at a time.
+template <class Number, class Next>
+Result<void> write_array(NpzWriter& npz, const std::string& name, std::size_t devices,
+                         const Next& next) {
+  PCM_TRY(npz.begin(name, NpzWriter::type_of(Number{}), {devices}));
+  constexpr std::size_t kPart = 65536;
+  std::vector<Number> part;
+  for (std::size_t d = 0; d < devices; ++d) {
+    part.push_back(next(d));
+    if (part.size() == kPart || d + 1 == devices) {
+      PCM_TRY(npz.add(std::span<const Number>(part)));
+      part.clear();
+    }
+  }
+  return npz.end();
+}
+
+template <class Number, class Get>
+std::vector<Number> column_of(const std::vector<db::LayerRow>& layers, const Get& get) {
+  std::vector<Number> column;
+  for (const db::LayerRow& layer : layers) column.push_back(static_cast<Number>(get(layer)));
+  return column;
+}
+
+Result<void> write_layers(NpzWriter& npz, const std::vector<db::LayerRow>& layers) {
+  std::vector<std::string> names;
+  for (const db::LayerRow& layer : layers) names.push_back(layer.name);
+  PCM_TRY(npz.texts("layer_name", names));
+  const auto whole = [&](const std::string& name, const auto& get) {
+    const auto column = column_of<std::int64_t>(layers, get);
+    return npz.array(name, std::span(column));
+  };
+  const auto real = [&](const std::string& name, const auto& get) {
+    const auto column = column_of<double>(layers, get);
+    return npz.array(name, std::span(column));
+  };
+  PCM_TRY(whole("layer_rows", [](const db::LayerRow& layer) { return layer.rows; }));
+  PCM_TRY(whole("layer_columns", [](const db::LayerRow& layer) { return layer.columns; }));
+  PCM_TRY(whole("layer_first_weight", [](const db::LayerRow& l) { return l.first_weight; }));
+  PCM_TRY(real("layer_max_abs_weight", [](const db::LayerRow& l) { return l.max_abs_weight; }));
+  return real("layer_g_max_uS", [](const db::LayerRow& layer) { return layer.g_max_uS; });
+}
+
+Result<void> write_sweeps(db::RunStore& store, const MeasuredRun& measured, NpzWriter& npz) {
+  std::vector<std::int64_t> numbers(measured.numbers.begin(), measured.numbers.end());
+  std::vector<double> after_s;
+  for (const db::SweepRow& sweep : measured.sweeps) after_s.push_back(sweep.after_s);
+  PCM_TRY(npz.array("sweep_number", std::span<const std::int64_t>(numbers)));
+  PCM_TRY(npz.array("sweep_after_s", std::span<const double>(after_s)));
+  PCM_TRY(npz.begin("measured_uS", NpzWriter::type_of(float{}),
+                    {measured.sweeps.size(), measured.placement.addresses.size()}));
+  for (const db::SweepRow& sweep : measured.sweeps) {
+    PCM_ASSIGN(const std::vector<float> g_uS, sweep_conductances_uS(store, sweep));
+    PCM_TRY(npz.add(std::span<const float>(g_uS)));
+  }
+  return npz.end();
+}
+
+/// A field of a CSV line, in quotes when it must be.
+std::string csv_text(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
+}  // namespace
+
+Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run,
+                                      std::optional<int> sweep) {
+  MeasuredRun measured;
+  PCM_ASSIGN(measured.run, store.run(run));
+  PCM_ASSIGN(auto programmings, store.programmings(run));
+  std::erase_if(programmings, [](const db::ProgrammingRow& row) { return !row.complete; });
+  bool found = false;
+  for (auto row = programmings.rbegin(); row != programmings.rend() && !found; ++row) {
+    PCM_ASSIGN(measured.placement, store.placement(row->id));
+    measured.programming = *row;
+    found = measured.placement.first_weight.has_value();
+  }
+  if (!found) {
+    return fail(ErrorCode::NotFound,
+                fmt::format("run {} has no complete programming of weights", run),
+                "choose a run that came to the end of its program step, see `pcmlab runs`");
+  }
+  PCM_ASSIGN(measured.layers, store.layers(measured.programming.step));
+  std::int64_t weights = 0;
+  for (const db::LayerRow& layer : measured.layers) {
+    weights = std::max(weights, layer.first_weight + layer.rows * layer.columns);
+  }
+  const auto last = *measured.placement.first_weight +
+                    static_cast<std::int64_t>(measured.placement.addresses.size() / 2);
+  if (last > weights) {
+    return fail(
+        ErrorCode::BadFile,
+        fmt::format("run {} has {} weights on the chip, but its layers own {}", run, last, weights),
+        "the database is damaged; see db/README.md");
+  }
+  PCM_ASSIGN(auto sweeps, store.sweeps(run));
+  std::erase_if(sweeps, [&](const db::SweepRow& row) {
+    return !row.complete || row.programming != measured.programming.id;
+  });
+  const auto count = static_cast<int>(sweeps.size());
+  if (sweep && (*sweep < 1 || *sweep > count)) {
+    return fail(ErrorCode::NotFound, fmt::format("run {} has no sweep {}", run, *sweep),
+                count == 0 ? "it has no complete sweep: leave --sweep out"
+                           : fmt::format("its complete sweeps are 1 to {}", count));
+  }
+  for (int number = 1; number <= count; ++number) {
+    if (sweep && *sweep != number) continue;
+    measured.sweeps.push_back(sweeps[static_cast<std::size_t>(number - 1)]);
+    measured.numbers.push_back(number);
+  }
+  return measured;
+}
+
+Result<Network> network_of(db::RunStore& store, const db::RunRow& run) {
+  PCM_ASSIGN(const db::NetworkRow row, store.network(run.network_sha256));
+  return parse_network(row.onnx, row.name);
+}
+
+Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::SweepRow& sweep) {
+  PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
+  return conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
+}
+
+Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const MeasuredRun& measured,
+                                               const db::SweepRow& sweep,
+                                               const WeightSet& weights) {
+  PCM_ASSIGN(std::vector<float> g_uS, sweep_conductances_uS(store, sweep));
+  const std::size_t count = weights.values.size();
+  if (g_uS.size() != 2 * count || measured.placement.first_weight.value_or(-1) != 0) {
+    return fail(ErrorCode::NotFound,
+                fmt::format("run {} has {} devices on the chip, but its network has {} weights",
+                            measured.run.id, g_uS.size(), count),
+                "choose a run that programmed all of its network");
+  }
+  for (std::size_t w = 0; w < count; ++w) {
+    const float weight = weights.values[w];
+    if (weight >= 0) g_uS[2 * w + 1] = 0;
+    if (weight <= 0) g_uS[2 * w] = 0;
+  }
+  std::vector<float> values = ConductanceMapping(measured.layers).weights(g_uS);
+  for (std::size_t w = 0; w < count; ++w) {
+    if (weights.values[w] < 0) values[w] = -values[w];
+  }
+  return values;
+}
+
+Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, OutputFile& file) {
+  PCM_ASSIGN(const auto result, store.programming_result(measured.programming.id));
+  std::vector<std::vector<std::uint16_t>> sums;
+  std::string line =
+      "layer,weight,row,column,polarity,word_line,bit_line,target_uS,verdict,iterations,pulses";
+  for (std::size_t s = 0; s < measured.sweeps.size(); ++s) {
+    PCM_ASSIGN(auto code_sums, store.sweep_code_sums(measured.sweeps[s].id));
+    sums.push_back(std::move(code_sums));
+    fmt::format_to(std::back_inserter(line), ",sweep_{}_uS", measured.numbers[s]);
+  }
+  PCM_TRY(file.write(line + "\n"));
+  std::vector<std::string> names;
+  for (const db::LayerRow& layer : measured.layers) names.push_back(csv_text(layer.name));
+  Places places(measured);
+  const db::Placement& placement = measured.placement;
+  for (std::size_t d = 0; d < placement.addresses.size(); ++d) {
+    const Place place = places.next();
+    line.clear();
+    fmt::format_to(std::back_inserter(line), "{},{},{},{},{},{},{},{},{},{},{}", names[place.layer],
+                   place.weight, place.row, place.column, place.polarity,
+                   placement.addresses[d].word_line.index, placement.addresses[d].bit_line.index,
+                   placement.targets_uS[d], db::to_string(result.verdicts[d]), result.iterations[d],
+                   result.pulses[d]);
+    for (std::size_t s = 0; s < sums.size(); ++s) {
+      const db::SweepRow& sweep = measured.sweeps[s];
+      const auto g_uS = conductances_uS(std::span(sums[s]).subspan(d, 1),
+                                        {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
+      fmt::format_to(std::back_inserter(line), ",{}", g_uS.front());
+    }
+    line += '\n';
+    PCM_TRY(file.write(line));
+  }
+  return {};
+}
+
+Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, OutputFile& file) {
+  NpzWriter npz(file);
+  PCM_TRY(write_layers(npz, measured.layers));
+  const db::Placement& placement = measured.placement;
+  const std::size_t devices = placement.addresses.size();
+  const auto by_place = [&]<class Number>(const std::string& name, Number, const auto& get) {
+    Places places(measured);
+    return write_array<Number>(
+        npz, name, devices, [&](std::size_t) { return static_cast<Number>(get(places.next())); });
+  };
+  PCM_TRY(by_place("layer", std::int32_t{}, [](const Place& place) { return place.layer; }));
+  PCM_TRY(by_place("weight", std::int64_t{}, [](const Place& place) { return place.weight; }));
+  PCM_TRY(by_place("row", std::int32_t{}, [](const Place& place) { return place.row; }));
+  PCM_TRY(by_place("column", std::int32_t{}, [](const Place& place) { return place.column; }));
+  PCM_TRY(by_place("polarity", std::int8_t{}, [](const Place& place) { return place.polarity; }));
+  PCM_TRY(write_array<std::uint16_t>(npz, "word_line", devices, [&](std::size_t d) {
+    return placement.addresses[d].word_line.index;
+  }));
+  PCM_TRY(write_array<std::uint16_t>(npz, "bit_line", devices, [&](std::size_t d) {
+    return placement.addresses[d].bit_line.index;
+  }));
+  PCM_TRY(npz.array("target_uS", std::span<const float>(placement.targets_uS)));
+  {
+    PCM_ASSIGN(const auto result, store.programming_result(measured.programming.id));
+    PCM_TRY(write_array<std::uint8_t>(npz, "verdict", devices, [&](std::size_t d) {
+      return static_cast<std::uint8_t>(result.verdicts[d]);
+    }));
+    PCM_TRY(npz.array("iterations", std::span<const std::uint8_t>(result.iterations)));
+    PCM_TRY(npz.array("pulses", std::span<const std::uint16_t>(result.pulses)));
+  }
+  std::vector<std::string> verdicts;
+  for (int v = 0; v <= static_cast<int>(db::Verdict::StuckHigh); ++v) {
+    verdicts.emplace_back(db::to_string(static_cast<db::Verdict>(v)));
+  }
+  PCM_TRY(npz.texts("verdict_name", verdicts));
+  PCM_TRY(write_sweeps(store, measured, npz));
+  return npz.finish();
+}
+
+}  // namespace pcmlab

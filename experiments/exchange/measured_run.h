@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// What a run has put onto the chip and read from it, gathered for export. Used by one thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "db/run_store.h"
+#include "experiments/exchange/output_file.h"
+#include "experiments/network/network.h"
+
+namespace pcmlab {
+
+/// The last complete programming of weights of a run, and the sweeps over it.
+struct MeasuredRun {
+  db::RunRow run;
+  db::ProgrammingRow programming;
+  db::Placement placement;
+  std::vector<db::LayerRow> layers;
+  std::vector<db::SweepRow> sweeps;  ///< complete ones, in order; numbered from 1
+  std::vector<int> numbers;          ///< of the sweeps
+};
+
+/// \param sweep  this one alone; none = all.
+/// Errors: NotFound (no such run or sweep, nothing programmed), those of the store.
+Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run, std::optional<int> sweep);
+
+/// The network of a run, from the database. Errors: those of the store and of parse_network().
+Result<Network> network_of(db::RunStore& store, const db::RunRow& run);
+
+/// Conductances of a sweep by device, uS. Errors: those of the store.
+Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::SweepRow& sweep);
+
+/// |W| by weight from one sweep, in units of the network's weights: of each pair the device of the
+/// weight's sign alone (that of a zero weight gives 0). Errors: those of the store.
+Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const MeasuredRun& measured,
+                                               const db::SweepRow& sweep, const WeightSet& weights);
+
+/// A line a device: layer, weight, row, column, polarity, word_line, bit_line, target_uS, verdict,
+/// iterations, pulses, and the conductance of each sweep. Holds 24 bytes a device and 2 more for
+/// each sweep in memory. Errors: those of the store and of OutputFile.
+Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
+
+/// The same as arrays by device, with the layers and sweeps as arrays of their own; measured_uS is
+/// [sweep][device]. Holds one array in memory at a time. Errors: as above.
+Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
+
+}  // namespace pcmlab
