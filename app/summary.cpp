@@ -32,10 +32,11 @@ void append_programming(const RunSummary& summary, std::string& out) {
     return;
   }
   out += fmt::format(
-      "programming  {:.2f} % of {} devices with a target converged, {} pulses, {} iterations\n",
+      "programming  {:.2f} % of {} devices with a target converged, {} pulses, {} iterations{}\n",
       100.0 * static_cast<double>(p.converged) /
           static_cast<double>(std::max<std::int64_t>(1, p.nonzero_targets)),
-      grouped(p.nonzero_targets), grouped(p.pulses), p.iterations);
+      grouped(p.nonzero_targets), grouped(p.pulses), p.iterations,
+      summary.fillings > 1 ? fmt::format(", in {} fillings of the array", summary.fillings) : "");
   out += fmt::format(
       "             not converged: {} stuck low, {} stuck high, {} at the last "
       "iteration\n",

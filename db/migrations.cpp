@@ -538,8 +538,15 @@ CREATE VIEW accuracy_over_time AS
   FROM accuracy JOIN run ON run.id = accuracy.run_id LEFT JOIN sweep ON sweep.id = accuracy.sweep_id;
 )sql";
 
+// Outputs of a layer may have scales of their own.
+constexpr const char* kVersion4 = R"sql(
+ALTER TABLE layer ADD COLUMN
+  -- A weight of this is a conductance of g_max_uS, for each output; NULL: max_abs_weight for all.
+  row_max_abs_weight_f32 BLOB CHECK (length(row_max_abs_weight_f32) = 4 * outputs);
+)sql";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
-                                 Migration{3, kVersion3}};
+                                 Migration{3, kVersion3}, Migration{4, kVersion4}};
 
 }  // namespace
 

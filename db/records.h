@@ -97,8 +97,10 @@ struct LayerRow {
   std::int64_t rows = 0;          ///< outputs
   std::int64_t columns = 0;       ///< inputs, biases included
   std::int64_t first_weight = 0;  ///< its weights are [first_weight, first_weight + rows * columns)
-  double max_abs_weight = 0.0;
+  double max_abs_weight = 0.0;    ///< as mapped: after clipping
   double g_max_uS = 0.0;
+  /// Of each row, where each row has a scale of its own; else empty.
+  std::vector<float> row_max_abs_weights = {};
 };
 
 /// Where every device of a programming is and what it should hold.

@@ -126,11 +126,13 @@ Result<void> RunStore::add_layers(RowId step, std::span<const LayerRow> layers) 
     PCM_ASSIGN(
         auto insert,
         database_.prepare("INSERT INTO layer (run_id, step_id, ordinal, name, outputs, inputs,"
-                          " first_weight, max_abs_weight, g_max_uS)"
-                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                          " first_weight, max_abs_weight, g_max_uS, row_max_abs_weight_f32)"
+                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     for (const LayerRow& layer : layers) {
+      std::optional<std::span<const std::byte>> scales;
+      if (!layer.row_max_abs_weights.empty()) scales = bytes_of(layer.row_max_abs_weights);
       PCM_TRY(insert.execute(run, step, layer.ordinal, layer.name, layer.rows, layer.columns,
-                             layer.first_weight, layer.max_abs_weight, layer.g_max_uS));
+                             layer.first_weight, layer.max_abs_weight, layer.g_max_uS, scales));
     }
     return {};
   });
@@ -260,8 +262,8 @@ Result<std::vector<LayerRow>> RunStore::layers(RowId step) {
   return read(database_, "reading the layers of step " + number(step), [&] {
     return rows_of(
         database_,
-        "SELECT ordinal, name, outputs, inputs, first_weight, max_abs_weight, g_max_uS"
-        " FROM layer WHERE step_id = ? ORDER BY ordinal",
+        "SELECT ordinal, name, outputs, inputs, first_weight, max_abs_weight, g_max_uS,"
+        " row_max_abs_weight_f32 FROM layer WHERE step_id = ? ORDER BY ordinal",
         [](const Statement& row) -> Result<LayerRow> {
           return LayerRow{static_cast<int>(row.integer(0)),
                           row.text(1),
@@ -269,7 +271,8 @@ Result<std::vector<LayerRow>> RunStore::layers(RowId step) {
                           row.integer(3),
                           row.integer(4),
                           row.real(5),
-                          row.real(6)};
+                          row.real(6),
+                          numbers_of<float>(row.blob(7))};
         },
         step);
   });

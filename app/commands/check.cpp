@@ -74,6 +74,11 @@ Result<void> check(const Session& session, const CheckOptions& options) {
              inputs.weights.layers.size(),
              grouped(static_cast<std::int64_t>(2 * inputs.weights.values.size())),
              grouped(static_cast<std::int64_t>(information.shape.device_count())));
+  const std::size_t room = information.shape.device_count();
+  if (const std::size_t devices = 2 * inputs.weights.values.size(); devices > room) {
+    fmt::print("         in {} fillings of the array, one after another\n",
+               (devices + room - 1) / room);
+  }
   fmt::print("images   {}: {}\n", inputs.images.name,
              grouped(static_cast<std::int64_t>(inputs.images.count())));
   fmt::print("board    {}\n\n{}", describe_board(plan), table.text());

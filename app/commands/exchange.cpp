@@ -47,7 +47,7 @@ Result<std::vector<FusionLayer>> layers_of(const Session& session, const ExportO
     return fusion_layers(network, g_max);
   }
   PCM_ASSIGN(const auto measured, find_measured_run(store, options.run, options.sweep));
-  PCM_ASSIGN(const Network network, network_of(store, measured.run));
+  PCM_ASSIGN(const Network network, network_of(store, measured));
   PCM_ASSIGN(const auto magnitudes,
              measured_magnitudes(store, measured, measured.sweeps.front(), weights_of(network)));
   return fusion_layers(network, g_max, magnitudes);

@@ -118,7 +118,9 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
 
 Result<RunInputs> load_inputs(const Plan& plan) {
   RunInputs inputs;
-  PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network").text("file")));
+  const ParameterValues& network = plan.section("network");
+  PCM_ASSIGN(inputs.network, load_plan_network(network.text("file")));
+  PCM_TRY(choose_digital_layers(inputs.network, network.texts("digital_layers")));
   inputs.weights = weights_of(inputs.network);
   const ParameterValues& images = plan.section("images");
   PCM_ASSIGN(inputs.images, load_plan_images(images, inputs.network, Split::Test,

@@ -215,7 +215,10 @@ std::vector<ParameterTable> plan_sections() {
         text("recording", "", "with kind = \"replay\": the file to replay")}},
       {"network",
        "The network whose weights go onto the chip.",
-       {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network")}},
+       {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network"),
+        texts("digital_layers", {},
+              "layers that are not programmed but computed with the network's own weights: their "
+              "names, or \"first\" and \"last\"")}},
       {"images",
        "The images on which accuracy is counted.",
        {text("set", "fashion-mnist", "which data set",

@@ -89,7 +89,16 @@ Result<void> write_layers(NpzWriter& npz, const std::vector<db::LayerRow>& layer
   PCM_TRY(whole("layer_columns", [](const db::LayerRow& layer) { return layer.columns; }));
   PCM_TRY(whole("layer_first_weight", [](const db::LayerRow& l) { return l.first_weight; }));
   PCM_TRY(real("layer_max_abs_weight", [](const db::LayerRow& l) { return l.max_abs_weight; }));
-  return real("layer_g_max_uS", [](const db::LayerRow& layer) { return layer.g_max_uS; });
+  PCM_TRY(real("layer_g_max_uS", [](const db::LayerRow& layer) { return layer.g_max_uS; }));
+  std::vector<float> scales;  // of the rows of all layers
+  for (const db::LayerRow& layer : layers) {
+    if (layer.row_max_abs_weights.empty()) {
+      scales.insert(scales.end(), static_cast<std::size_t>(layer.rows),
+                    static_cast<float>(layer.max_abs_weight));
+    }
+    scales.insert(scales.end(), layer.row_max_abs_weights.begin(), layer.row_max_abs_weights.end());
+  }
+  return npz.array("row_max_abs_weight", std::span<const float>(scales));
 }
 
 Result<void> write_sweeps(db::RunStore& store, const MeasuredRun& measured, NpzWriter& npz) {
@@ -194,6 +203,19 @@ Result<Network> network_of(db::RunStore& store, const db::RunRow& run) {
           });
     }
   }
+  return network;
+}
+
+Result<Network> network_of(db::RunStore& store, const MeasuredRun& measured) {
+  PCM_ASSIGN(Network network, network_of(store, measured.run));
+  std::vector<std::string> digital;
+  for (const AnalogLayer& layer : weights_of(network).layers) {
+    const bool programmed =
+        std::any_of(measured.layers.begin(), measured.layers.end(),
+                    [&](const db::LayerRow& row) { return row.name == layer.name; });
+    if (!programmed) digital.push_back(layer.name);
+  }
+  PCM_TRY(choose_digital_layers(network, digital));
   return network;
 }
 

@@ -30,6 +30,9 @@ Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run, std::o
 /// Errors: those of the store and of parse_network().
 Result<Network> network_of(db::RunStore& store, const db::RunRow& run);
 
+/// The same with the layers that were not programmed made digital.
+Result<Network> network_of(db::RunStore& store, const MeasuredRun& measured);
+
 /// Conductances of a sweep by device, uS. Errors: those of the store.
 Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::SweepRow& sweep);
 

@@ -10,6 +10,8 @@
 namespace pcmlab {
 namespace {
 
+constexpr std::string_view kLayer = "layer";
+constexpr std::string_view kRow = "row";
 constexpr std::string_view kRun = "run";
 constexpr std::string_view kChip = "chip";
 constexpr std::string_view kNone = "none";
@@ -18,7 +20,9 @@ class Program : public Experiment {
  public:
   explicit Program(const ParameterValues& values)
       : settings_(program_settings(values)),
-        g_max_(Conductance::from_uS(values.real("g_max_uS"))),
+        mapping_{Conductance::from_uS(values.real("g_max_uS")),
+                 values.text("scaling") == kRow ? Scaling::Row : Scaling::Layer,
+                 values.real("clip_sigma")},
         known_bad_(values.text("known_bad")) {}
 
   Result<Prediction> predict(PlanFacts& facts) const override {
@@ -35,13 +39,13 @@ class Program : public Experiment {
 
  private:
   ProgramSettings settings_;
-  Conductance g_max_;
+  MappingSettings mapping_;
   std::string known_bad_;
 };
 
 Result<void> Program::run(RunContext& context) {
   const WeightSet& weights = context.inputs.weights;
-  const ConductanceMapping mapping(weights, g_max_);
+  const ConductanceMapping mapping(weights, mapping_);
   std::vector<DeviceAddress> bad;
   if (known_bad_ != kNone) {
     PCM_ASSIGN(bad, context.store.known_bad(
@@ -85,6 +89,13 @@ const ExperimentInfo program_info{
        parameters.insert(
            parameters.begin(),
            {real("g_max_uS", "uS", 25, 1, 1000, "conductance of the largest weight of a layer [P]"),
+            text("scaling", std::string(kLayer),
+                 "what has a largest weight of its own: each layer, as in the paper, or each row, "
+                 "the weights of one output [P]",
+                 {std::string(kLayer), std::string(kRow)}),
+            real("clip_sigma", "", 0, 0, 100,
+                 "weights are clipped to so many standard deviations of their layer, biases "
+                 "included, before they are scaled; 0 = not [E]"),
             text("known_bad", std::string(kRun),
                  "leaves out devices that did not answer pulses: in an earlier step of this run "
                  "(screen), in any run of this board and sample, or none [E]",

@@ -13,11 +13,6 @@
 namespace pcmlab {
 namespace {
 
-/// More integers than a shape has are not for reshaping.
-constexpr std::size_t kMaxIntegers = 64;
-/// Beyond this, sums of products are no shapes.
-constexpr std::int64_t kMaxInteger = std::int64_t{1} << 31;
-
 bool is_integer(const onnx::TensorProto& tensor) {
   return tensor.data_type() == onnx::TensorProto::INT64 ||
          tensor.data_type() == onnx::TensorProto::INT32;
@@ -68,8 +63,7 @@ Result<const OnnxConstants::Constant*> OnnxConstants::find(const OnnxNode& node,
 Result<Dims> OnnxConstants::dims(const OnnxNode& node, int i) const {
   PCM_ASSIGN(const Constant* constant, find(node, i));
   if (constant->tensor == nullptr) {
-    if (constant->scalar) return Dims{};
-    return Dims{static_cast<std::int64_t>(constant->integers.size())};
+    return constant->shape;
   }
   const onnx::TensorProto& tensor = *constant->tensor;
   std::int64_t product = 1;
@@ -140,7 +134,7 @@ Result<Dims> OnnxConstants::integers(const OnnxNode& node, int i) const {
   if (constant->tensor == nullptr) return constant->integers;
   const onnx::TensorProto& tensor = *constant->tensor;
   PCM_ASSIGN(const Dims shape, dims(node, i));
-  if (!is_integer(tensor) || shape.size() > 1 ||
+  if (!is_integer(tensor) || shape.size() > 2 ||
       static_cast<std::size_t>(element_count(shape)) > kMaxIntegers) {
     return node.bad(fmt::format("input {} is not a list of integers", node.input(i)));
   }
@@ -160,8 +154,13 @@ Result<Dims> OnnxConstants::integers(const OnnxNode& node, int i) const {
   return *numbers;
 }
 
-void OnnxConstants::keep(const OnnxNode& node, Dims integers, bool scalar) {
-  constants_[node.output()] = {nullptr, false, std::move(integers), scalar};
+void OnnxConstants::keep(const OnnxNode& node, Dims integers) {
+  Dims shape{static_cast<std::int64_t>(integers.size())};
+  keep(node, std::move(integers), std::move(shape));
+}
+
+void OnnxConstants::keep(const OnnxNode& node, Dims integers, Dims shape) {
+  constants_[node.output()] = {nullptr, false, std::move(integers), std::move(shape)};
 }
 
 bool OnnxConstants::are_integers(const OnnxNode& node) const {
@@ -178,11 +177,11 @@ Result<bool> OnnxConstants::fold(const OnnxNode& node, const std::optional<Dims>
   const std::string& op = node.op();
   if (op == "Constant") {
     if (const auto* value = node.attribute("value"); value != nullptr && value->has_t()) {
-      constants_[node.output()] = {&value->t(), false, {}, false};
+      constants_[node.output()] = {&value->t(), false, {}, {}};
     } else if (const auto* one = node.attribute("value_int"); one != nullptr) {
-      keep(node, {one->i()}, true);
+      keep(node, {one->i()}, {});
     } else if (const auto* list = node.attribute("value_ints"); list != nullptr) {
-      keep(node, Dims(list->ints().begin(), list->ints().end()), false);
+      keep(node, Dims(list->ints().begin(), list->ints().end()));
     } else {
       return node.bad("only constants given as a tensor or as integers can be read");
     }
@@ -195,7 +194,7 @@ Result<bool> OnnxConstants::fold(const OnnxNode& node, const std::optional<Dims>
     };
     const std::int64_t begin = place(node.integer("start", 0));
     const std::int64_t end = std::max(begin, place(node.integer("end", rank)));
-    keep(node, Dims(shape->begin() + begin, shape->begin() + end), false);
+    keep(node, Dims(shape->begin() + begin, shape->begin() + end));
     return true;
   }
   if (node.inputs() == 0 || !node.has_input(0) || !contains(node.input(0))) return false;
@@ -204,6 +203,7 @@ Result<bool> OnnxConstants::fold(const OnnxNode& node, const std::optional<Dims>
     constants_[node.output()] = held;
     return true;
   }
+  if (are_integers(node)) return fold_integers(node);
   if (op == "Transpose") {
     PCM_ASSIGN(const Dims order, node.list("perm", {1, 0}));
     PCM_ASSIGN(const Dims old, dims(node, 0));
@@ -215,80 +215,7 @@ Result<bool> OnnxConstants::fold(const OnnxNode& node, const std::optional<Dims>
     constants_[node.output()] = turned;
     return true;
   }
-  if (are_integers(node)) return fold_integers(node);
   return false;
-}
-
-/// Nodes whose inputs are all integers.
-Result<bool> OnnxConstants::fold_integers(const OnnxNode& node) {
-  const std::string& op = node.op();
-  PCM_ASSIGN(const Dims first, integers(node, 0));
-  PCM_ASSIGN(const Dims first_dims, dims(node, 0));
-  const auto size = static_cast<std::int64_t>(first.size());
-  const auto place = [&](std::int64_t i) { return i < 0 ? i + size : i; };
-  if (op == "Cast" || op == "Unsqueeze" || op == "Squeeze") {
-    keep(node, first, op == "Squeeze" && size == 1);
-    return true;
-  }
-  if (op == "Concat") {
-    Dims all;
-    for (int i = 0; i < node.inputs(); ++i) {
-      PCM_ASSIGN(const Dims part, integers(node, i));
-      all.insert(all.end(), part.begin(), part.end());
-    }
-    if (all.size() > kMaxIntegers) return node.bad("it makes too long a list of integers");
-    keep(node, std::move(all), false);
-    return true;
-  }
-  if (op == "Gather") {
-    PCM_ASSIGN(const Dims indices, integers(node, 1));
-    PCM_ASSIGN(const Dims index_dims, dims(node, 1));
-    Dims picked;
-    for (const std::int64_t index : indices) {
-      if (place(index) < 0 || place(index) >= size) {
-        return node.bad(
-            fmt::format("index {} is outside the {} numbers it takes from", index, size));
-      }
-      picked.push_back(first[static_cast<std::size_t>(place(index))]);
-    }
-    keep(node, std::move(picked), index_dims.empty());
-    return true;
-  }
-  if (op == "Slice") {
-    PCM_ASSIGN(const Dims begins, integers(node, 1));
-    PCM_ASSIGN(const Dims ends, integers(node, 2));
-    if (node.has_input(4)) {
-      PCM_ASSIGN(const Dims steps, integers(node, 4));
-      if (steps != Dims{1}) return node.bad("only slices with step 1 can be read");
-    }
-    if (begins.size() != 1 || ends.size() != 1) return node.bad("only lists can be sliced");
-    const std::int64_t begin = std::clamp<std::int64_t>(place(begins[0]), 0, size);
-    const std::int64_t end = std::clamp<std::int64_t>(place(ends[0]), begin, size);
-    keep(node, Dims(first.begin() + begin, first.begin() + end), false);
-    return true;
-  }
-  const bool arithmetic = op == "Mul" || op == "Add" || op == "Sub" || op == "Div";
-  if (!arithmetic) return false;
-  PCM_ASSIGN(const Dims second, integers(node, 1));
-  PCM_ASSIGN(const Dims second_dims, dims(node, 1));
-  if (first.empty() || second.empty() ||
-      (first.size() != second.size() && first.size() != 1 && second.size() != 1)) {
-    return node.bad("its lists of integers have different lengths");
-  }
-  Dims results;
-  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
-    const std::int64_t a = first[first.size() == 1 ? 0 : i];
-    const std::int64_t b = second[second.size() == 1 ? 0 : i];
-    const bool unknown = a == kBatch || b == kBatch;
-    if (unknown || std::abs(a) > kMaxInteger || std::abs(b) > kMaxInteger ||
-        (op == "Div" && b == 0)) {
-      return node.bad(unknown ? "it computes with the size of the batch, which is not known"
-                              : fmt::format("it computes with {} and {}", a, b));
-    }
-    results.push_back(op == "Mul" ? a * b : op == "Add" ? a + b : op == "Sub" ? a - b : a / b);
-  }
-  keep(node, std::move(results), first_dims.empty() && second_dims.empty());
-  return true;
 }
 
 }  // namespace pcmlab

@@ -12,15 +12,31 @@
 
 namespace pcmlab {
 
-/// One scale a layer: G = |W| * G_max / max|W| on the device of the weight's sign, RESET on the
-/// other (science: Joshi 2020). Devices of weight w: 2 w (plus) and 2 w + 1 (minus).
+enum class Scaling {
+  Layer,  ///< max|W| of the layer (Joshi 2020)
+  Row     ///< max|W| of each output's row (the fusion format of aihwkit)
+};
+
+struct MappingSettings {
+  Conductance g_max;
+  Scaling scaling = Scaling::Layer;
+  /// Weights are clipped to so many standard deviations of their layer, biases included; 0 = not.
+  double clip_sigma = 0;
+};
+
+/// G = |W| * G_max / max|W| on the device of the weight's sign, RESET on the other. Devices of
+/// weight w: 2 w (plus) and 2 w + 1 (minus). Where max|W| is zero all devices are RESET.
 class ConductanceMapping {
  public:
-  ConductanceMapping(const WeightSet& weights, Conductance g_max);
+  ConductanceMapping(const WeightSet& weights, const MappingSettings& settings);
+  /// One scale a layer, nothing clipped.
+  ConductanceMapping(const WeightSet& weights, Conductance g_max)
+      : ConductanceMapping(weights, MappingSettings{g_max}) {}
   /// From what a run has stored.
   explicit ConductanceMapping(std::vector<db::LayerRow> layers) : layers_(std::move(layers)) {}
 
-  /// Targets of the devices of weights [first, first + count), uS; 0 = RESET. Length 2 * count.
+  /// Targets of the devices of weights [first, first + count), uS; 0 = RESET, at
+  /// most G_max: what is clipped. Length 2 * count.
   std::vector<float> targets_uS(const WeightSet& weights, std::size_t first,
                                 std::size_t count) const;
   /// Of all weights.

@@ -98,5 +98,18 @@ TEST(Migration, OfVersion2LeavesSweepsReadOnceAndAccuraciesWithoutConverters) {
             0);
 }
 
+TEST(Migration, OfVersion3LeavesLayersWithOneScale) {
+  const TemporaryFolder folder;
+  make_old_database(
+      folder / "a.db", 3,
+      kBoard + run_row(1) + "INSERT INTO layer VALUES (1, 1, 1, 0, 'fc', 3, 1, 0, 0.5, 25);");
+  auto store = must(RunStore::open(folder / "a.db"));
+  const auto layers = must(store.layers(1));
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].max_abs_weight, 0.5);
+  EXPECT_EQ(layers[0].g_max_uS, 25);
+  EXPECT_TRUE(layers[0].row_max_abs_weights.empty());
+}
+
 }  // namespace
 }  // namespace pcmlab::db

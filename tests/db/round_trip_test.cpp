@@ -159,7 +159,7 @@ TEST_F(RoundTrip, OfEventsAndProgress) {
 TEST_F(RoundTrip, OfLayers) {
   auto store = writer();
   const RowId step = prepare_run(store).step;
-  const std::vector<LayerRow> layers{{0, "conv1", 16, 28, 0, 0.75, 25.0},
+  const std::vector<LayerRow> layers{{0, "conv1", 2, 28, 0, 0.75, 25.0, {0.75F, 0.5F}},
                                      {1, "fc", 10, 65, 448, 1.5, 24.5}};
   must(store.add_layers(step, layers));
   const auto read = must(reader().layers(step));
@@ -171,6 +171,8 @@ TEST_F(RoundTrip, OfLayers) {
   EXPECT_EQ(read[1].first_weight, 448);
   EXPECT_EQ(read[1].max_abs_weight, 1.5);
   EXPECT_EQ(read[1].g_max_uS, 24.5);
+  EXPECT_EQ(read[0].row_max_abs_weights, layers[0].row_max_abs_weights);
+  EXPECT_TRUE(read[1].row_max_abs_weights.empty());
 }
 
 TEST_F(RoundTrip, OfPulseBatches) {

@@ -70,6 +70,33 @@ TEST(Engine, RunsAPlanFromWeightsToAccuracies) {
   EXPECT_GE(summary->programming->converged, 165);
 }
 
+TEST(Engine, ComputesAccuraciesWithAScaleARowFromTheDatabaseAlone) {
+  Session session;
+  // One output's weights are so small that a scale for all would leave it at no conductance.
+  auto& dense = std::get<DenseNode>(session.inputs.network.nodes[0].kind);
+  for (std::size_t i = 0; i < 16; ++i) dense.weights[i] *= 1e-3f;
+  dense.bias[0] *= 1e-3f;
+  session.inputs.weights = weights_of(session.inputs.network);
+  const std::string plan =
+      std::string(kPlan).replace(std::string(kPlan).find("[[step]]\nexperiment = \"retention\""), 0,
+                                 "scaling = \"row\"\nclip_sigma = 2.5\n");
+  const RunResult result = session.run(plan);
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto programmings = session.store.programmings(result.run).value();
+  const auto layers = session.store.layers(programmings.at(0).step).value();
+  ASSERT_EQ(layers.size(), 1u);
+  ASSERT_EQ(layers[0].row_max_abs_weights.size(), 10u);
+  EXPECT_LT(layers[0].row_max_abs_weights[0], 0.01f);
+  const auto placement = session.store.placement(programmings[0].id).value();
+  float largest_uS = 0;
+  for (std::size_t d = 0; d < std::size_t{2} * 17; ++d) {
+    largest_uS = std::max(largest_uS, placement.targets_uS[d]);
+  }
+  EXPECT_FLOAT_EQ(largest_uS, 25);
+  const auto summary = summarise_run(session.store, result.run).value();
+  EXPECT_GT(summary.sweeps.front().gdc_percent.value(), 60);
+}
+
 TEST(Engine, SweepsBeginWhenTheyAreDue) {
   Session session;
   const RunResult result = session.run(kPlan);

@@ -19,16 +19,22 @@ TEST(NearestName, SaysNothingWhenNothingIsNear) {
 }
 
 TEST(ParameterValues, BeginWithTheDefaults) {
-  const std::vector<Parameter> table{real("a_s", "s", 1.5, 0, 9, ""), integer("n", "", 7, 0, 9, ""),
-                                     boolean("b", true, ""), text("t", "x", ""),
-                                     reals("l_uA", "uA", {1, 2}, 0, 9, "")};
+  const std::vector<Parameter> table{real("a_s", "s", 1.5, 0, 9, ""),
+                                     integer("n", "", 7, 0, 9, ""),
+                                     boolean("b", true, ""),
+                                     text("t", "x", ""),
+                                     reals("l_uA", "uA", {1, 2}, 0, 9, ""),
+                                     texts("w", {"y", "z"}, "")};
   const ParameterValues values(table);
   EXPECT_EQ(values.real("a_s"), 1.5);
   EXPECT_EQ(values.integer("n"), 7);
   EXPECT_TRUE(values.boolean("b"));
   EXPECT_EQ(values.text("t"), "x");
   EXPECT_EQ(values.reals("l_uA"), (std::vector<double>{1, 2}));
-  EXPECT_EQ(values.to_json(), R"({"a_s":1.5,"b":true,"l_uA":[1.0,2.0],"n":7,"t":"x"})");
+  EXPECT_EQ(values.to_json(),
+            R"({"a_s":1.5,"b":true,"l_uA":[1.0,2.0],"n":7,"t":"x","w":["y","z"]})");
+  EXPECT_EQ(values.texts("w"), (std::vector<std::string>{"y", "z"}));
+  EXPECT_EQ(to_toml(values.all().at("w")), R"(["y", "z"])");
 }
 
 TEST(Parameter, DescribesItsRangeWithItsUnit) {

@@ -7,7 +7,7 @@
 namespace pcmlab {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr const char* kPlan = R"(# a plan
 [run]

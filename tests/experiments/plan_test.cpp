@@ -72,6 +72,20 @@ TEST(Plan, RefusesAValueOfAnotherType) {
               HasSubstr("must be a real"));
   EXPECT_THAT(error_of("[[step]]\nexperiment = \"program\"\nmax_iterations = 5.5\n").message,
               HasSubstr("must be an integer"));
+  for (const char* wrong : {"\"fc\"", "[1, 2]"}) {
+    EXPECT_THAT(error_of("[network]\ndigital_layers = " + std::string(wrong) +
+                         "\n[[step]]\nexperiment = \"program\"\n")
+                    .message,
+                HasSubstr("must be a list of texts"));
+  }
+}
+
+TEST(Plan, TakesAListOfTexts) {
+  const Result<Plan> plan = parse(
+      "[network]\ndigital_layers = [\"conv1\", \"fc\"]\n[[step]]\nexperiment = \"program\"\n");
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->section("network").texts("digital_layers"),
+            (std::vector<std::string>{"conv1", "fc"}));
 }
 
 TEST(Plan, NamesTheNearestExperimentAndSectionAndChoice) {

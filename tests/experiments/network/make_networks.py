@@ -293,7 +293,7 @@ def main():
     save("mobilenet2", MobileNet2(), (3, 32, 32), folder, **kept)
     save("squeeze_excite", SqueezeExcite(), (3, 32, 32), folder, opset_version=14)
     save("dense_concat", DenseConcat(), (3, 16, 16), folder)
-    save("leaky_preactivation", LeakyPreactivation(), (3, 16, 16), folder, opset_version=10, **kept)
+    save("leaky_preactivation", LeakyPreactivation(), (3, 16, 16), folder, **kept)
 
 
 if __name__ == "__main__":
