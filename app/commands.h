@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ void add_runs(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);
 void add_devices(CLI::App& app, Session& session);
 void add_selftest(CLI::App& app, Session& session);
+void add_table(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
 void add_plot(CLI::App& app, Session& session);
 void add_export(CLI::App& app, Session& session);
@@ -52,8 +54,21 @@ void add_plan_assignments(CLI::App& command, std::vector<std::string>& assignmen
 /// The retention picture of a run: PNG, SVG or PDF by the file's extension.
 Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& file);
 
+/// "gdc, 8 bit in" as "GDC, 8 bit in", for tables and plots.
+std::string condition_label(const std::string& condition);
+
 /// A run's figures for people, and for programs.
 std::string summary_text(const RunSummary& summary);
+
+/// What was taken for what, and how far each layer was off, at the last sweep; in JSON at every
+/// sweep. Empty where nothing is known. Errors: those of the database.
+Result<std::string> confusion_text(db::RunStore& store, const RunSummary& summary);
+Result<std::string> layers_text(db::RunStore& store, const RunSummary& summary);
+Result<void> add_confusion(db::RunStore& store, const RunSummary& summary,
+                           nlohmann::ordered_json& json);
+Result<void> add_layers(db::RunStore& store, const RunSummary& summary,
+                        nlohmann::ordered_json& json);
+
 std::string summary_json(const RunSummary& summary);
 
 }  // namespace pcmlab::app

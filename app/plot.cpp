@@ -87,11 +87,13 @@ std::vector<std::size_t> points_by_time(const std::vector<double>& after_s,
 }
 
 AccuracySeries drawable(const AccuracySeries& series) {
-  AccuracySeries kept{series.label, {}, {}};
+  AccuracySeries kept{series.label, {}, {}, {}};
   for (const std::size_t i : points_by_time(
            series.after_s, series.percent, [](double percent) { return std::isfinite(percent); })) {
     kept.after_s.push_back(series.after_s[i]);
     kept.percent.push_back(series.percent[i]);
+    const double deviation = series.deviation_percent[i];
+    kept.deviation_percent.push_back(std::isfinite(deviation) ? std::max(deviation, 0.0) : 0);
   }
   return kept;
 }
@@ -112,10 +114,13 @@ DriftBand drawable(const DriftBand& band) {
 Result<RetentionPlot> drawable(const RetentionPlot& plot) {
   RetentionPlot kept{plot.title, plot.subtitle, {}, plot.software_percent, {}};
   for (const AccuracySeries& series : plot.accuracy) {
-    if (series.percent.size() != series.after_s.size()) {
-      return fail(ErrorCode::Internal,
-                  fmt::format("accuracy series \"{}\" has {} times and {} accuracies", series.label,
-                              series.after_s.size(), series.percent.size()));
+    if (series.percent.size() != series.after_s.size() ||
+        series.deviation_percent.size() != series.after_s.size()) {
+      return fail(
+          ErrorCode::Internal,
+          fmt::format("accuracy series \"{}\" has {} times, {} accuracies and {} deviations",
+                      series.label, series.after_s.size(), series.percent.size(),
+                      series.deviation_percent.size()));
     }
     AccuracySeries points = drawable(series);
     if (!points.after_s.empty()) {
@@ -281,9 +286,10 @@ void accuracy_panel(Script& script, const RetentionPlot& plot, Panel panel) {
     const AccuracySeries& series = plot.accuracy[i];
     const std::string_view colour = kSeriesColours[i % kSeriesColours.size()];
     const std::string name = fmt::format("accuracy{}", i);
-    script.data(name, {series.after_s, series.percent});
+    script.data(name, {series.after_s, series.percent, series.deviation_percent});
     fmt::format_to(std::back_inserter(plots),
                    "{0}${1} using 1:2 with lines lw 2.5 lc rgb \"{2}\""
+                   ", ${1} using 1:($3 > 0 ? $2 : NaN):3 with yerrorbars pt 0 lw 1.5 lc rgb \"{2}\""
                    ", ${1} using 1:2 with points pt {3} ps {4:.2f} lc rgb \"{2}\"",
                    plots.empty() ? "" : ", ", name, colour,
                    kSeriesMarkers[i % kSeriesMarkers.size()], script.marker(marker_size));

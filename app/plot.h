@@ -13,11 +13,12 @@
 
 namespace pcmlab::app {
 
-/// Accuracy under one compensation. Both vectors have one length.
+/// Accuracy under one compensation. All vectors have one length.
 struct AccuracySeries {
   std::string label;            ///< e.g. "Global drift compensation"
   std::vector<double> after_s;  ///< since programming
   std::vector<double> percent;
+  std::vector<double> deviation_percent;  ///< half the error bar; 0: none
 };
 
 /// The devices of one conductance class. All vectors have one length.

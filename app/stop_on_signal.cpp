@@ -6,12 +6,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "app/exit_code.h"
 
 namespace pcmlab::app {
 
-StopOnSignal::StopOnSignal() {
+StopOnSignal::StopOnSignal(std::string message) : message_(std::move(message)) {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGINT);
   sigaddset(&signals_, SIGTERM);
@@ -33,9 +34,7 @@ void StopOnSignal::listen(const std::stop_token& done) {
     if (sigwait(&signals_, &signal) != 0 || signal == SIGUSR1) continue;
     if (stop_.stop_requested()) std::_Exit(kStopped);
     stop_.request_stop();
-    fmt::print(stderr,
-               "\nstopping after the block at work; once more to leave at once (what is committed "
-               "is safe)\n");
+    fmt::print(stderr, "\n{}\n", message_);
   }
 }
 

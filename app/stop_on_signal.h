@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <stop_token>
+#include <string>
 #include <thread>
 
 namespace pcmlab::app {
@@ -15,7 +16,10 @@ namespace pcmlab::app {
 /// all of them leave these signals to its own thread.
 class StopOnSignal {
  public:
-  StopOnSignal();
+  /// \param message  said when the first one has come
+  explicit StopOnSignal(std::string message =
+                            "stopping after the block at work; once more to leave at once (what is "
+                            "committed is safe)");
   ~StopOnSignal();
   StopOnSignal(const StopOnSignal&) = delete;
   StopOnSignal& operator=(const StopOnSignal&) = delete;
@@ -25,6 +29,7 @@ class StopOnSignal {
  private:
   void listen(const std::stop_token& done);
 
+  std::string message_;
   sigset_t signals_{};
   sigset_t before_{};
   std::stop_source stop_;

@@ -13,8 +13,12 @@
 namespace pcmlab::app {
 namespace {
 
-std::string percent_text(const std::optional<double>& percent) {
-  return percent ? fmt::format("{:.2f} %", *percent) : "-";
+std::string percent_text(const TimePoint& point, const std::string& condition) {
+  const auto found = point.accuracies.find(condition);
+  if (found == point.accuracies.end()) return "-";
+  const PointAccuracy& accuracy = found->second;
+  if (!accuracy.deviation_percent) return fmt::format("{:.2f} %", accuracy.mean_percent);
+  return fmt::format("{:.2f} ± {:.2f} %", accuracy.mean_percent, *accuracy.deviation_percent);
 }
 
 std::string class_label(const ConductanceClass& c) {
@@ -28,10 +32,11 @@ void append_programming(const RunSummary& summary, std::string& out) {
     return;
   }
   out += fmt::format(
-      "programming  {:.2f} % of {} devices with a target converged, {} pulses, {} iterations\n",
+      "programming  {:.2f} % of {} devices with a target converged, {} pulses, {} iterations{}\n",
       100.0 * static_cast<double>(p.converged) /
           static_cast<double>(std::max<std::int64_t>(1, p.nonzero_targets)),
-      grouped(p.nonzero_targets), grouped(p.pulses), p.iterations);
+      grouped(p.nonzero_targets), grouped(p.pulses), p.iterations,
+      summary.fillings > 1 ? fmt::format(", in {} fillings of the array", summary.fillings) : "");
   out += fmt::format(
       "             not converged: {} stuck low, {} stuck high, {} at the last "
       "iteration\n",
@@ -50,13 +55,28 @@ void append_classes(const RunSummary& summary, std::string& out) {
                      duration_text(summary.sweeps.front().sweep.after_s), table.text());
 }
 
-void append_sweeps(const RunSummary& summary, std::string& out) {
-  Table table({"after programming", "sum of conductance", "no compensation", "GDC"});
-  for (const SweepFigures& f : summary.sweeps) {
-    table.add({duration_text(f.sweep.after_s), fmt::format("{:.4f}", f.sum_ratio),
-               percent_text(f.none_percent), percent_text(f.gdc_percent)});
+void append_points(const RunSummary& summary, std::string& out) {
+  std::vector<std::string> header{"after programming", "sum of conductance"};
+  for (const std::string& condition : summary.conditions) {
+    header.push_back(condition_label(condition));
   }
-  out += "\nAccuracy with the measured conductances\n" + table.text();
+  Table table(std::move(header));
+  std::size_t reads = 1;
+  for (const TimePoint& point : summary.points) {
+    std::vector<std::string> row{duration_text(point.after_s),
+                                 fmt::format("{:.4f}", point.sum_ratio)};
+    for (const std::string& condition : summary.conditions) {
+      row.push_back(percent_text(point, condition));
+      const auto found = point.accuracies.find(condition);
+      if (found != point.accuracies.end()) {
+        reads = std::max(reads, static_cast<std::size_t>(found->second.reads));
+      }
+    }
+    table.add(std::move(row));
+  }
+  out += "\nAccuracy with the measured conductances";
+  if (reads > 1) out += fmt::format(", mean and standard deviation of {} reads", reads);
+  out += "\n" + table.text();
   if (summary.software_percent) {
     out +=
         fmt::format("software     {:.2f} % ({})\n", *summary.software_percent, summary.precision);
@@ -69,6 +89,22 @@ void append_sweeps(const RunSummary& summary, std::string& out) {
 }  // namespace
 
 PlanSchema app_plan_schema() { return plan_schema({mock_section(), faults_section()}); }
+
+std::string condition_label(const std::string& condition) {
+  static constexpr std::pair<std::string_view, std::string_view> kLabels[] = {
+      {"none", "no compensation"},
+      {"gdc", "GDC"},
+      {"adabs", "AdaBS"},
+      {"adabs+gdc", "AdaBS + GDC"}};
+  const std::string_view text = condition;
+  const std::string_view compensation = text.substr(0, text.find(','));
+  for (const auto& [name, label] : kLabels) {
+    if (name == compensation) {
+      return fmt::format("{}{}", label, text.substr(compensation.size()));
+    }
+  }
+  return condition;
+}
 
 std::string summary_text(const RunSummary& summary) {
   const db::RunRow& run = summary.run;
@@ -90,7 +126,7 @@ std::string summary_text(const RunSummary& summary) {
   }
   if (!summary.sweeps.empty()) {
     if (!summary.classes.empty()) append_classes(summary, out);
-    append_sweeps(summary, out);
+    append_points(summary, out);
   }
   return out;
 }
@@ -149,13 +185,28 @@ std::string summary_json(const RunSummary& summary) {
   }
   json["sweeps"] = Json::array();
   for (const SweepFigures& f : summary.sweeps) {
+    Json accuracies = Json::object();
+    for (const auto& [condition, row] : f.accuracies) accuracies[condition] = percent_of(row);
     json["sweeps"].push_back({{"scheduled_s", f.sweep.scheduled_s},
+                              {"repeat", f.sweep.repeat},
                               {"after_s", f.sweep.after_s},
                               {"slip_s", f.sweep.slip_s},
                               {"sum_uS", f.sweep.sum_uS},
                               {"sum_ratio", f.sum_ratio},
-                              {"none_percent", optional(f.none_percent)},
-                              {"gdc_percent", optional(f.gdc_percent)}});
+                              {"accuracy_percent", std::move(accuracies)}});
+  }
+  json["time_points"] = Json::array();
+  for (const TimePoint& point : summary.points) {
+    Json accuracies = Json::object();
+    for (const auto& [condition, accuracy] : point.accuracies) {
+      accuracies[condition] = {{"mean_percent", accuracy.mean_percent},
+                               {"deviation_percent", optional(accuracy.deviation_percent)},
+                               {"reads", accuracy.reads}};
+    }
+    json["time_points"].push_back({{"scheduled_s", point.scheduled_s},
+                                   {"after_s", point.after_s},
+                                   {"sum_ratio", point.sum_ratio},
+                                   {"accuracy", std::move(accuracies)}});
   }
   return json.dump(2) + "\n";
 }
@@ -167,20 +218,18 @@ Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& fi
   plot.subtitle = fmt::format("run {} · {} · {} · {}", run.id, run.network_name, run.board_serial,
                               date_text(run.started_utc));
   plot.software_percent = summary.software_percent;
-  AccuracySeries none{"no compensation", {}, {}};
-  AccuracySeries gdc{"global drift compensation", {}, {}};
   std::vector<double> after_s;
-  for (const SweepFigures& f : summary.sweeps) {
-    after_s.push_back(f.sweep.after_s);
-    for (auto& [series, percent] :
-         {std::pair{&none, f.none_percent}, std::pair{&gdc, f.gdc_percent}}) {
-      if (!percent) continue;
-      series->after_s.push_back(f.sweep.after_s);
-      series->percent.push_back(*percent);
+  for (const SweepFigures& f : summary.sweeps) after_s.push_back(f.sweep.after_s);
+  for (const std::string& condition : summary.conditions) {
+    AccuracySeries series{condition_label(condition), {}, {}, {}};
+    for (const TimePoint& point : summary.points) {
+      const auto found = point.accuracies.find(condition);
+      if (found == point.accuracies.end()) continue;
+      series.after_s.push_back(point.after_s);
+      series.percent.push_back(found->second.mean_percent);
+      series.deviation_percent.push_back(found->second.deviation_percent.value_or(0));
     }
-  }
-  for (AccuracySeries* series : {&gdc, &none}) {
-    if (!series->after_s.empty()) plot.accuracy.push_back(std::move(*series));
+    plot.accuracy.push_back(std::move(series));
   }
   for (const ConductanceClass& c : summary.classes) {
     if (c.devices == 0) continue;

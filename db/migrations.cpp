@@ -456,15 +456,97 @@ CREATE VIEW known_bad_device AS
                            AND chip.board_id IS run.board_id AND chip.sample = run.sample);
 )sql";
 
-// Outputs of a layer may have scales of their own.
+// Accuracy with its compensations: what each image was taken for, what GDC divides by, on which
+// images AdaBS was calibrated, and how far every layer was off. Time points may be read repeatedly.
 constexpr const char* kVersion3 = R"sql(
+ALTER TABLE sweep ADD COLUMN repeat INTEGER NOT NULL DEFAULT 0 CHECK (repeat >= 0);
+ALTER TABLE accuracy ADD COLUMN input_bits INTEGER NOT NULL DEFAULT 0 CHECK (input_bits >= 0);
+ALTER TABLE accuracy ADD COLUMN output_bits INTEGER NOT NULL DEFAULT 0 CHECK (output_bits >= 0);
+
+CREATE TABLE accuracy_confusion (
+  -- How many images of each class were taken for which, class after class of what they are.
+  accuracy_id INTEGER PRIMARY KEY REFERENCES accuracy (id),
+  classes     INTEGER NOT NULL CHECK (classes >= 1),
+  crc32c      INTEGER NOT NULL,
+  counts_u32  BLOB NOT NULL CHECK (length(counts_u32) = 4 * classes * classes)
+) STRICT;
+
+CREATE TABLE gdc_reference (
+  -- What global drift compensation takes as no drift: the sum over devices of a layer.
+  id           INTEGER PRIMARY KEY,
+  step_id      INTEGER NOT NULL REFERENCES step (id),  -- of the accuracies that use it
+  layer        INTEGER NOT NULL CHECK (layer >= 0),    -- its ordinal
+  kind         TEXT NOT NULL CHECK (kind IN ('first-sweep', 'verify', 'targets')),
+  sweep_id     INTEGER REFERENCES sweep (id),
+  every_pair   INTEGER NOT NULL CHECK (every_pair >= 1),  -- of bit lines; 1: all devices
+  device_count INTEGER NOT NULL CHECK (device_count >= 0),
+  sum_uS       REAL NOT NULL,
+  CHECK ((sweep_id IS NOT NULL) = (kind = 'first-sweep')),
+  UNIQUE (step_id, layer)
+) STRICT;
+CREATE INDEX gdc_reference_by_sweep ON gdc_reference (sweep_id);
+
+CREATE TABLE calibration (
+  -- Training images on which an accuracy step adapted batch norms and chose converter ranges.
+  step_id      INTEGER PRIMARY KEY REFERENCES step (id),
+  images       TEXT NOT NULL,  -- data set, files and their checksums
+  seed         INTEGER NOT NULL,
+  batches      INTEGER NOT NULL CHECK (batches >= 1),
+  batch_images INTEGER NOT NULL CHECK (batch_images >= 1),
+  momentum     REAL NOT NULL,  -- what a mini-batch leaves of the statistics before it
+  image_count  INTEGER NOT NULL CHECK (image_count >= 1),
+  crc32c       INTEGER NOT NULL,
+  indices_u32  BLOB NOT NULL CHECK (length(indices_u32) = 4 * image_count)
+) STRICT;
+
+CREATE TABLE layer_state (
+  -- A layer at a sweep. Errors are rms over its weights, of the largest magnitude of a weight and of
+  -- the rms of the weights; activations are those in front of its batch norm, NULL if there is none
+  -- or none was adapted.
+  id                        INTEGER PRIMARY KEY,
+  step_id                   INTEGER NOT NULL REFERENCES step (id),
+  sweep_id                  INTEGER NOT NULL REFERENCES sweep (id),
+  layer                     INTEGER NOT NULL CHECK (layer >= 0),
+  gdc_factor                REAL NOT NULL,
+  weight_error_of_max       REAL NOT NULL,
+  weight_error_of_rms       REAL NOT NULL,
+  gdc_weight_error_of_max   REAL NOT NULL,  -- of weights divided by gdc_factor
+  gdc_weight_error_of_rms   REAL NOT NULL,
+  activation_mean_shift     REAL,  -- rms over channels, in trained standard deviations
+  activation_variance_ratio REAL,  -- to the trained variance, mean over channels
+  UNIQUE (step_id, sweep_id, layer)
+) STRICT;
+CREATE INDEX layer_state_by_sweep ON layer_state (sweep_id);
+
+CREATE TRIGGER accuracy_confusion_is_final BEFORE UPDATE ON accuracy_confusion
+BEGIN SELECT raise(ABORT, 'an accuracy is never changed'); END;
+CREATE TRIGGER gdc_reference_is_final BEFORE UPDATE ON gdc_reference
+BEGIN SELECT raise(ABORT, 'a reference is never changed'); END;
+CREATE TRIGGER calibration_is_final BEFORE UPDATE ON calibration
+BEGIN SELECT raise(ABORT, 'a calibration is never changed'); END;
+CREATE TRIGGER layer_state_is_final BEFORE UPDATE ON layer_state
+BEGIN SELECT raise(ABORT, 'the state of a layer is never changed'); END;
+
+DROP VIEW accuracy_over_time;
+CREATE VIEW accuracy_over_time AS
+  -- Accuracy against the time after programming; without a sweep: the software baseline.
+  SELECT accuracy.run_id, run.name AS run_name, run.network_name, accuracy.id AS accuracy_id,
+         accuracy.sweep_id, sweep.ordinal AS sweep_ordinal, sweep.scheduled_s, sweep.repeat,
+         accuracy.after_s, accuracy.compensation, accuracy.reference, accuracy.precision,
+         accuracy.input_bits, accuracy.output_bits, accuracy.images, accuracy.correct,
+         100.0 * accuracy.correct / accuracy.images AS accuracy_percent
+  FROM accuracy JOIN run ON run.id = accuracy.run_id LEFT JOIN sweep ON sweep.id = accuracy.sweep_id;
+)sql";
+
+// Outputs of a layer may have scales of their own.
+constexpr const char* kVersion4 = R"sql(
 ALTER TABLE layer ADD COLUMN
   -- A weight of this is a conductance of g_max_uS, for each output; NULL: max_abs_weight for all.
   row_max_abs_weight_f32 BLOB CHECK (length(row_max_abs_weight_f32) = 4 * outputs);
 )sql";
 
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
-                                 Migration{3, kVersion3}};
+                                 Migration{3, kVersion3}, Migration{4, kVersion4}};
 
 }  // namespace
 

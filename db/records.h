@@ -199,7 +199,7 @@ struct SweepStart {
   RowId run = 0;
   RowId step = 0;
   RowId programming = 0;
-  int ordinal = 0;
+  int ordinal = 0;         ///< counts all sweeps of the step
   double scheduled_s = 0;  ///< after the end of programming
   double slip_s = 0;       ///< how much later it began
   int samples = 5;
@@ -207,6 +207,7 @@ struct SweepStart {
   double gain_uS_per_code = 0;
   double offset_uS = 0;
   double temperature_K = 0;
+  int repeat = 0;  ///< of the sweeps of one time point, from 0
 };
 
 struct SweepRow : SweepStart {
@@ -233,13 +234,50 @@ struct AccuracyRow {
   RowId id = 0;
   RowId run = 0;
   std::optional<RowId> sweep;  ///< none: the network's own weights (software)
-  std::string compensation;    ///< "software", "none", "gdc"
+  std::string compensation;    ///< "software", "none", "gdc", "adabs", "adabs+gdc"
   std::string reference;       ///< what GDC divided by; empty for others
   std::string precision;       ///< "float32", "bfloat16"
   double after_s = 0;
   std::int64_t images = 0;
   std::int64_t correct = 0;
   double wall_s = 0;
+  int input_bits = 0;   ///< of converters in front of analog layers; 0: none
+  int output_bits = 0;  ///< of those behind them
+};
+
+/// How many images of each class were taken for which.
+struct ConfusionMatrix {
+  int classes = 0;
+  std::vector<std::uint32_t> counts;  ///< [class][taken for]
+};
+
+/// What GDC takes as no drift, by layer.
+struct GdcReferenceRow {
+  int layer = 0;
+  std::string kind;            ///< "first-sweep", "verify", "targets"
+  std::optional<RowId> sweep;  ///< the first one
+  int every_pair = 1;          ///< of bit lines; 1: all devices
+  std::int64_t devices = 0;
+  double sum_uS = 0;
+};
+
+/// Training images that an accuracy step was calibrated on.
+struct CalibrationRow {
+  std::string images;  ///< data set, files and their checksums
+  std::uint64_t seed = 0;
+  int batches = 0, batch_images = 0;
+  double momentum = 0;
+  std::vector<std::uint32_t> indices;  ///< in the order of their use
+};
+
+/// A layer at a sweep. Errors are rms over its weights.
+struct LayerStateRow {
+  RowId sweep = 0;
+  int layer = 0;
+  double gdc_factor = 1;
+  double weight_error_of_max = 0, weight_error_of_rms = 0;
+  double gdc_weight_error_of_max = 0, gdc_weight_error_of_rms = 0;  ///< divided by gdc_factor
+  std::optional<double> activation_mean_shift, activation_variance_ratio;
 };
 
 /// Something a person should know about a run: a gap, a fault, a slip, a remark.

@@ -54,7 +54,11 @@ class RunStore {
   Result<void> add_sweep_blocks(RowId sweep, std::span<const SweepBlock> blocks);
   /// Errors: also BadFile when devices of the placement are missing from the sweep.
   Result<void> finish_sweep(RowId sweep, double sum_uS, double after_s);
-  Result<RowId> add_accuracy(const AccuracyRow& accuracy);
+  /// \param confusion  no classes: it is not known.
+  Result<RowId> add_accuracy(const AccuracyRow& accuracy, const ConfusionMatrix& confusion = {});
+  Result<void> add_gdc_reference(RowId step, std::span<const GdcReferenceRow> layers);
+  Result<void> add_calibration(RowId step, const CalibrationRow& calibration);
+  Result<void> add_layer_states(RowId step, std::span<const LayerStateRow> states);
   /// The first batch number that no run on this board has used.
   Result<std::uint64_t> next_batch(const std::string& board_serial);
 
@@ -79,7 +83,11 @@ class RunStore {
   /// blocks are missing.
   Result<std::vector<std::uint16_t>> sweep_code_sums(RowId sweep);
   Result<std::vector<AccuracyRow>> accuracies(RowId run);
-  Result<NetworkRow> network(const std::string& sha256);  ///< Errors: NotFound
+  Result<std::optional<ConfusionMatrix>> confusion(RowId accuracy);
+  Result<std::vector<GdcReferenceRow>> gdc_reference(RowId step);  ///< by layer
+  Result<std::optional<CalibrationRow>> calibration(RowId step);
+  Result<std::vector<LayerStateRow>> layer_states(RowId step);  ///< by sweep and layer
+  Result<NetworkRow> network(const std::string& sha256);        ///< Errors: NotFound
 
   /// For queries of one's own.
   Database& database() { return database_; }

@@ -45,12 +45,12 @@ Result<RowId> RunStore::begin_sweep(const SweepStart& start) {
             auto insert,
             database_.prepare("INSERT INTO sweep (run_id, step_id, programming_id, ordinal,"
                               " scheduled_s, slip_s, samples, read_voltage_mV, gain_uS_per_code,"
-                              " offset_uS, temperature_K, begun_utc)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                              " offset_uS, temperature_K, begun_utc, repeat)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
         PCM_TRY(insert.execute(start.run, start.step, start.programming, start.ordinal,
                                start.scheduled_s, start.slip_s, start.samples,
                                start.read_voltage_mV, start.gain_uS_per_code, start.offset_uS,
-                               start.temperature_K, utc_now()));
+                               start.temperature_K, utc_now(), start.repeat));
         return database_.last_insert_id();
       });
 }
@@ -102,21 +102,6 @@ Result<void> RunStore::finish_sweep(RowId sweep, double sum_uS, double after_s) 
   });
 }
 
-Result<RowId> RunStore::add_accuracy(const AccuracyRow& accuracy) {
-  return write(
-      database_, "adding an accuracy to run " + number(accuracy.run), [&]() -> Result<RowId> {
-        PCM_ASSIGN(
-            auto insert,
-            database_.prepare("INSERT INTO accuracy (run_id, sweep_id, compensation, reference,"
-                              " precision, after_s, images, correct, wall_s, utc)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-        PCM_TRY(insert.execute(accuracy.run, accuracy.sweep, accuracy.compensation,
-                               accuracy.reference, accuracy.precision, accuracy.after_s,
-                               accuracy.images, accuracy.correct, accuracy.wall_s, utc_now()));
-        return database_.last_insert_id();
-      });
-}
-
 Result<std::vector<SweepRow>> RunStore::sweeps(RowId run) {
   return read(database_, "reading the sweeps of run " + number(run), [&] {
     return rows_of(
@@ -128,7 +113,7 @@ Result<std::vector<SweepRow>> RunStore::sweeps(RowId run) {
         " coalesce(first_tick_ns, (SELECT min(first_tick_ns) FROM sweep_block"
         "                          WHERE sweep_id = sweep.id)),"
         " coalesce(last_tick_ns, (SELECT max(last_tick_ns) FROM sweep_block"
-        "                         WHERE sweep_id = sweep.id))"
+        "                         WHERE sweep_id = sweep.id)), repeat"
         " FROM sweep WHERE run_id = ? ORDER BY id",
         [](const Statement& row) -> Result<SweepRow> {
           SweepRow sweep;
@@ -149,6 +134,7 @@ Result<std::vector<SweepRow>> RunStore::sweeps(RowId run) {
           sweep.after_s = row.real(14);
           sweep.devices = row.integer(15);
           sweep.stamp = {row.integer(16), row.integer(17)};
+          sweep.repeat = static_cast<int>(row.integer(18));
           return sweep;
         },
         run);
@@ -178,32 +164,6 @@ Result<std::vector<std::uint16_t>> RunStore::sweep_code_sums(RowId sweep) {
           append(sums, blocks.blob(2));
         }
       });
-}
-
-Result<std::vector<AccuracyRow>> RunStore::accuracies(RowId run) {
-  return read(database_, "reading the accuracies of run " + number(run), [&] {
-    return rows_of(
-        database_,
-        "SELECT id, run_id, sweep_id, compensation, reference, precision, after_s, images, correct,"
-        " wall_s FROM accuracy WHERE run_id = ? ORDER BY id",
-        [](const Statement& row) -> Result<AccuracyRow> {
-          AccuracyRow accuracy;
-          accuracy.id = row.integer(0);
-          accuracy.run = row.integer(1);
-          if (!row.is_null(2)) {
-            accuracy.sweep = row.integer(2);
-          }
-          accuracy.compensation = row.text(3);
-          accuracy.reference = row.text(4);
-          accuracy.precision = row.text(5);
-          accuracy.after_s = row.real(6);
-          accuracy.images = row.integer(7);
-          accuracy.correct = row.integer(8);
-          accuracy.wall_s = row.real(9);
-          return accuracy;
-        },
-        run);
-  });
 }
 
 }  // namespace pcmlab::db

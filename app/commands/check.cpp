@@ -32,7 +32,7 @@ Result<void> check(const Session& session, const CheckOptions& options) {
   PCM_ASSIGN(const Plan plan, load_plan(file, app_plan_schema(), options.assignments));
   PCM_ASSIGN(const auto board, open_board(plan, Purpose::Check));
   const BoardInformation& information = board->information();
-  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, information.shape));
+  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan));
   PCM_ASSIGN(const std::vector<Prediction> predictions, predict(plan, inputs, information));
   const bool virtual_time = (information.capabilities & wire::kVirtualTime) != 0;
 
@@ -74,6 +74,11 @@ Result<void> check(const Session& session, const CheckOptions& options) {
              inputs.weights.layers.size(),
              grouped(static_cast<std::int64_t>(2 * inputs.weights.values.size())),
              grouped(static_cast<std::int64_t>(information.shape.device_count())));
+  const std::size_t room = information.shape.device_count();
+  if (const std::size_t devices = 2 * inputs.weights.values.size(); devices > room) {
+    fmt::print("         in {} fillings of the array, one after another\n",
+               (devices + room - 1) / room);
+  }
   fmt::print("images   {}: {}\n", inputs.images.name,
              grouped(static_cast<std::int64_t>(inputs.images.count())));
   fmt::print("board    {}\n\n{}", describe_board(plan), table.text());

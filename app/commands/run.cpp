@@ -65,7 +65,7 @@ Result<void> run(const Session& session, const RunOptions& options) {
   // Everything that can be wrong with the plan is found before the database or the board changes.
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema(), options.assignments));
   PCM_ASSIGN(auto board, open_board(plan, Purpose::Check, tell, signals.token()));
-  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan, board->information().shape));
+  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan));
   PCM_TRY(predict(plan, inputs, board->information()));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
   if (!options.plots.empty()) PCM_TRY(make_folder(options.plots, "plots"));

@@ -44,10 +44,31 @@ Result<void> list_runs(const Session& session) {
   return {};
 }
 
-Result<void> show(const Session& session, db::RowId run) {
+struct ShowOptions {
+  db::RowId run = 0;
+  bool confusion = false, layers = false;
+};
+
+Result<void> show(const Session& session, const ShowOptions& options) {
   PCM_ASSIGN(db::RunStore store, db::RunStore::open_read_only(session.database));
-  PCM_ASSIGN(const RunSummary summary, summarise_run(store, run));
-  fmt::print("{}", session.json ? summary_json(summary) : summary_text(summary));
+  PCM_ASSIGN(const RunSummary summary, summarise_run(store, options.run));
+  if (session.json) {
+    auto json = nlohmann::ordered_json::parse(summary_json(summary));
+    if (options.confusion) PCM_TRY(add_confusion(store, summary, json));
+    if (options.layers) PCM_TRY(add_layers(store, summary, json));
+    fmt::print("{}\n", json.dump(2));
+    return {};
+  }
+  std::string text = summary_text(summary);
+  if (options.confusion) {
+    PCM_ASSIGN(const std::string more, confusion_text(store, summary));
+    text += more;
+  }
+  if (options.layers) {
+    PCM_ASSIGN(const std::string more, layers_text(store, summary));
+    text += more;
+  }
+  fmt::print("{}", text);
   return {};
 }
 
@@ -73,9 +94,12 @@ void add_runs(CLI::App& app, Session& session) {
 
 void add_show(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("show", "Shows what a run found");
-  auto run = std::make_shared<db::RowId>(0);
-  command->add_option("RUN", *run, "number of the run, see `pcmlab runs`")->required();
-  command->callback([&session, run] { session.end(show(session, *run)); });
+  auto options = std::make_shared<ShowOptions>();
+  command->add_option("RUN", options->run, "number of the run, see `pcmlab runs`")->required();
+  command->add_flag("--confusion", options->confusion,
+                    "also which class was taken for which, at the last time point");
+  command->add_flag("--layers", options->layers, "also how far each layer is off by then");
+  command->callback([&session, options] { session.end(show(session, *options)); });
 }
 
 void add_plot(CLI::App& app, Session& session) {

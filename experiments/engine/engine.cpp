@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
+
+#include "experiments/network/adaptive_batch_norm.h"
+#include "experiments/programming/placement.h"
 
 namespace pcmlab {
 namespace {
@@ -14,25 +18,101 @@ db::RunState state_of(const Result<void>& outcome) {
   return outcome.error().code == ErrorCode::Stopped ? db::RunState::Stopped : db::RunState::Failed;
 }
 
-Result<void> run_steps(const Plan& plan, RunContext& context) {
-  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    const PlanStep& step = plan.steps[i];
-    PCM_TRY(context.check_stop());
-    PCM_ASSIGN(context.step, context.store.begin_step(context.run, static_cast<int>(i),
-                                                      step.experiment, step.values.to_json()));
-    context.observer.step_started(i + 1, plan.steps.size(), step.experiment);
-    const auto begin = std::chrono::steady_clock::now();
-    const Result<void> outcome = find_experiment(step.experiment)->make(step.values)->run(context);
-    const double wall_s =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+/// Steps [begin, end) of a plan that are repeated together: a step that programs weights and those
+/// behind it that read them, until every weight of the network has been on the chip. Any other step
+/// is a group of its own.
+class StepGroup {
+ public:
+  StepGroup(const Plan& plan, std::size_t begin, RunContext& context)
+      : plan_(plan), begin_(begin), end_(begin + 1), context_(context) {
+    const auto use = [&](std::size_t i) {
+      return find_experiment(plan.steps[i].experiment)->weight_use;
+    };
+    programs_ = use(begin) == WeightUse::Programs;
+    while (programs_ && end_ < plan.steps.size() && use(end_) == WeightUse::Reads) ++end_;
+  }
+
+  std::size_t end() const { return end_; }
+
+  Result<void> run() {
+    const Result<void> outcome = run_fillings();
+    if (outcome) return {};
     // The step's own error is the one to report, whether or not its end can be written down.
-    const Result<void> noted = context.store.finish_step(context.step, state_of(outcome), wall_s);
-    if (!outcome) {
-      return tl::unexpected(
-          outcome.error().during(fmt::format("step {} ({})", i + 1, step.experiment)));
+    for (const Begun& begun : begun_) {
+      if (begun.finished) continue;
+      std::ignore = context_.store.finish_step(begun.id, state_of(outcome), begun.wall_s);
     }
-    PCM_TRY(noted);
-    context.observer.step_finished(step.experiment, wall_s);
+    return outcome;
+  }
+
+ private:
+  struct Begun {
+    db::RowId id = 0;
+    std::unique_ptr<Experiment> experiment;
+    double wall_s = 0;
+    bool finished = false;
+  };
+
+  bool all_programmed() const {
+    return !programs_ || context_.next_weight >= context_.inputs.weights.values.size();
+  }
+
+  Result<void> run_fillings() {
+    context_.filling = 0;
+    context_.next_weight = 0;
+    do {
+      if (context_.filling > 0) {
+        context_.observer.message(fmt::format("filling {} of the array, from weight {} of {} on",
+                                              context_.filling + 1, context_.next_weight,
+                                              context_.inputs.weights.values.size()));
+      }
+      for (std::size_t i = begin_; i < end_; ++i) {
+        auto outcome = run_step(i);
+        if (!outcome) {
+          return tl::unexpected(outcome.error().during(
+              fmt::format("step {} ({})", i + 1, plan_.steps[i].experiment)));
+        }
+      }
+      ++context_.filling;
+    } while (!all_programmed());
+    return {};
+  }
+
+  Result<void> run_step(std::size_t i) {
+    PCM_TRY(context_.check_stop());
+    const PlanStep& step = plan_.steps[i];
+    if (context_.filling == 0) {
+      PCM_ASSIGN(const db::RowId id,
+                 context_.store.begin_step(context_.run, static_cast<int>(i), step.experiment,
+                                           step.values.to_json()));
+      begun_.push_back({id, find_experiment(step.experiment)->make(step.values)});
+      context_.observer.step_started(i + 1, plan_.steps.size(), step.experiment);
+    }
+    Begun& begun = begun_[i - begin_];
+    context_.step = begun.id;
+    context_.ordinal = i;
+    const auto begin = std::chrono::steady_clock::now();
+    auto outcome = begun.experiment->run(context_);
+    begun.wall_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!outcome || !all_programmed()) return outcome;
+    PCM_TRY(context_.store.finish_step(begun.id, db::RunState::Complete, begun.wall_s));
+    begun.finished = true;
+    context_.observer.step_finished(step.experiment, begun.wall_s);
+    return {};
+  }
+
+  const Plan& plan_;
+  std::size_t begin_, end_;
+  RunContext& context_;
+  bool programs_ = false;
+  std::vector<Begun> begun_;
+};
+
+Result<void> run_steps(const Plan& plan, RunContext& context) {
+  for (std::size_t begin = 0; begin < plan.steps.size();) {
+    StepGroup group(plan, begin, context);
+    PCM_TRY(group.run());
+    begin = group.end();
   }
   return {};
 }
@@ -53,7 +133,11 @@ Result<std::vector<Prediction>> predict(const Plan& plan, const RunInputs& input
   facts.nonzero_targets = std::count_if(inputs.weights.values.begin(), inputs.weights.values.end(),
                                         [](float weight) { return weight != 0.0f; });
   facts.images = static_cast<std::int64_t>(inputs.images.count());
+  facts.batch_norms = has_batch_norms(inputs.network);
   facts.shape = board.shape;
+  const auto room = static_cast<std::int64_t>(pairs_of(board.shape, {}) * 2);
+  if (room == 0) return fail(ErrorCode::DoesNotFit, "the array has no room for a pair of devices");
+  facts.fillings = std::max<std::int64_t>(1, (facts.devices + room - 1) / room);
   facts.limits = board.limits;
   facts.sample_time = board.sample_time;
   std::vector<Prediction> predictions;

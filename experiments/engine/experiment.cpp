@@ -10,6 +10,13 @@ Result<void> RunContext::check_stop() const {
   return fail(ErrorCode::Stopped, "stopped on request; everything measured so far is kept");
 }
 
+Result<const CalibrationImages*> RunContext::calibration() const {
+  if (ordinal < inputs.calibration.size() && inputs.calibration[ordinal].images.count() > 0) {
+    return &inputs.calibration[ordinal];
+  }
+  return fail(ErrorCode::Internal, "the step has no calibration images");
+}
+
 Result<void> RunContext::report_progress(const std::string& phase, const std::string& detail,
                                          std::int64_t done, std::int64_t total) {
   const auto now = std::chrono::steady_clock::now();

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <vector>
 
 #include "db/run_store.h"
 #include "driver/board.h"
@@ -21,11 +23,18 @@
 
 namespace pcmlab {
 
+/// Training images that a step calibrates something on; never of the test set.
+struct CalibrationImages {
+  Dataset images;                      ///< these alone, in the order of their use
+  std::vector<std::uint32_t> indices;  ///< where they stand in the training set
+};
+
 /// What a run is made on: read from the files the plan names, before the board is touched.
 struct RunInputs {
   Network network;
   WeightSet weights;
   Dataset images;
+  std::vector<CalibrationImages> calibration;  ///< by step; empty for one that wants none
 };
 
 /// Everything an experiment may use while it runs. Used by the experiment's thread only.
@@ -47,6 +56,13 @@ struct RunContext {
   std::stop_token stop;
   db::RowId run = 0;
   db::RowId step = 0;
+  std::size_t ordinal = 0;  ///< of the step in the plan
+
+  /// Those of this step. Errors: Internal (it did not ask for any).
+  Result<const CalibrationImages*> calibration() const;
+  // A network larger than the array is programmed in several fillings, one after another.
+  std::size_t filling = 0;      ///< of the steps at hand, from 0
+  std::size_t next_weight = 0;  ///< the first that no filling has held yet
 
   /// Error Stopped once somebody has asked for it: looked at between blocks.
   Result<void> check_stop() const;
@@ -69,9 +85,11 @@ struct PlanFacts {
   std::int64_t devices = 0;
   std::int64_t nonzero_targets = 0;
   std::int64_t images = 0;
+  bool batch_norms = false;  ///< the network has some
   ArrayShape shape;
   Limits limits;
   Duration sample_time{};
+  std::int64_t fillings = 1;  ///< of the array with the network's devices, as far as is known
   // Left by the steps before
   bool programmed = false;
   bool holds_weights = false;  ///< what was programmed last
@@ -86,6 +104,12 @@ struct Prediction {
   std::int64_t bytes = 0;  ///< added to the database
 };
 
+inline Prediction operator*(std::int64_t times, const Prediction& once) {
+  const auto factor = static_cast<double>(times);
+  return {once.chip_busy_s * factor, once.waiting_s * factor, once.host_s * factor,
+          once.pulses * times, once.bytes * times};
+}
+
 class Experiment {
  public:
   virtual ~Experiment() = default;
@@ -95,10 +119,26 @@ class Experiment {
   virtual Result<void> run(RunContext& context) = 0;
 };
 
+/// How many training images a step calibrates on, and the seed of their choice.
+struct CalibrationWish {
+  std::size_t images = 0;
+  std::uint64_t seed = 0;
+};
+
+/// What the engine must know of an experiment to fill the array several times.
+enum class WeightUse {
+  None,
+  Programs,  ///< puts weights onto the chip, from RunContext::next_weight on
+  Reads      ///< works on the weights that the chip holds: repeated for each filling
+};
+
 /// One kind of experiment: its name in plans, its settings, and how to make one.
 struct ExperimentInfo {
   ParameterTable table;
   std::function<std::unique_ptr<Experiment>(const ParameterValues&)> make;
+  WeightUse weight_use = WeightUse::None;
+  /// Empty for experiments that never want any.
+  std::function<CalibrationWish(const ParameterValues&, const Network&)> calibration{};
 };
 
 /// All experiments of methods/, by name.

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+
+#include "experiments/network/image_choice.h"
 
 namespace pcmlab {
 namespace {
@@ -50,6 +53,31 @@ Result<void> replace(const ParameterValues& section, const std::string& key, con
   return {};
 }
 
+/// Training images for the steps that want some; the training set is read only if one does.
+Result<std::vector<CalibrationImages>> load_calibration(const Plan& plan, const Network& network) {
+  std::vector<CalibrationImages> calibration(plan.steps.size());
+  std::optional<Dataset> training;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const PlanStep& step = plan.steps[i];
+    const ExperimentInfo& info = *find_experiment(step.experiment);
+    if (!info.calibration) continue;
+    const CalibrationWish wish = info.calibration(step.values, network);
+    if (wish.images == 0) continue;
+    if (!training) {
+      PCM_ASSIGN(training, load_plan_images(plan.section("images"), network, Split::Train, 0));
+    }
+    if (wish.images > training->count()) {
+      return fail(ErrorCode::BadPlan,
+                  fmt::format("step {} ({}) calibrates on {} training images, but {} has {}", i + 1,
+                              step.experiment, wish.images, training->name, training->count()),
+                  "lower calibration_batches or calibration_images");
+    }
+    calibration[i].indices = choose_images(wish.images, training->count(), wish.seed);
+    calibration[i].images = subset_of(*training, calibration[i].indices);
+  }
+  return calibration;
+}
+
 }  // namespace
 
 Result<Network> load_plan_network(const std::string& file) {
@@ -88,24 +116,16 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
   return images;
 }
 
-Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape) {
+Result<RunInputs> load_inputs(const Plan& plan) {
   RunInputs inputs;
   const ParameterValues& network = plan.section("network");
   PCM_ASSIGN(inputs.network, load_plan_network(network.text("file")));
   PCM_TRY(choose_digital_layers(inputs.network, network.texts("digital_layers")));
   inputs.weights = weights_of(inputs.network);
-  const std::size_t devices = 2 * inputs.weights.values.size();
-  if (devices > shape.device_count()) {
-    return fail(ErrorCode::DoesNotFit,
-                fmt::format("network \"{}\" needs {} devices ({} weights, two each), but the array "
-                            "has {} ({} word lines x {} bit lines)",
-                            inputs.network.name, devices, inputs.weights.values.size(),
-                            shape.device_count(), shape.word_lines, shape.bit_lines),
-                "choose a smaller network or a board with a larger array");
-  }
   const ParameterValues& images = plan.section("images");
   PCM_ASSIGN(inputs.images, load_plan_images(images, inputs.network, Split::Test,
                                              static_cast<std::size_t>(images.integer("limit"))));
+  PCM_ASSIGN(inputs.calibration, load_calibration(plan, inputs.network));
   return inputs;
 }
 

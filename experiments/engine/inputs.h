@@ -21,8 +21,7 @@ Result<Network> load_plan_network(const std::string& file);
 Result<Dataset> load_plan_images(const ParameterValues& section, const Network& network,
                                  Split split, std::size_t limit);
 
-/// Reads the network and the test images that the plan names. Errors: those of the files,
-/// DoesNotFit when the network needs more devices than `shape` has.
-Result<RunInputs> load_inputs(const Plan& plan, ArrayShape shape);
+/// Reads the network and the test images that the plan names. Errors: those of the files.
+Result<RunInputs> load_inputs(const Plan& plan);
 
 }  // namespace pcmlab

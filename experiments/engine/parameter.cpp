@@ -30,9 +30,9 @@ Parameter reals(std::string name, std::string unit, std::vector<double> values, 
   return {std::move(name), std::move(unit), std::move(values), minimum, maximum, {},
           std::move(help)};
 }
-
-Parameter texts(std::string name, std::vector<std::string> values, std::string help) {
-  return {std::move(name), "", std::move(values), 0, 0, {}, std::move(help)};
+Parameter texts(std::string name, std::vector<std::string> values, std::string help,
+                std::vector<std::string> choices) {
+  return {std::move(name), "", std::move(values), 0, 0, std::move(choices), std::move(help)};
 }
 
 std::string type_name(const Parameter& parameter) {
@@ -46,7 +46,14 @@ std::string to_toml(const ParameterValue& value) {
     std::string operator()(bool v) const { return v ? "true" : "false"; }
     std::string operator()(std::int64_t v) const { return fmt::format("{}", v); }
     std::string operator()(double v) const { return fmt::format("{}", v); }
-    std::string operator()(const std::string& v) const { return fmt::format("\"{}\"", v); }
+    std::string operator()(const std::string& v) const {
+      std::string quoted = "\"";
+      for (const char c : v) {
+        if (c == '"' || c == '\\') quoted += '\\';
+        quoted += c;
+      }
+      return quoted + '"';
+    }
     std::string operator()(const std::vector<double>& v) const {
       return fmt::format("[{}]", fmt::join(v, ", "));
     }

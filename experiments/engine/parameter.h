@@ -27,7 +27,7 @@ struct Parameter {
   ParameterValue default_value;
   double minimum = 0;  ///< of numbers, and of each number of a list
   double maximum = 0;
-  std::vector<std::string> choices;  ///< of texts; empty = any text
+  std::vector<std::string> choices;  ///< of texts, and of each text of a list; empty = any text
   std::string help;                  ///< one sentence; the source of the default in brackets
 };
 
@@ -40,8 +40,8 @@ Parameter text(std::string name, std::string value, std::string help,
                std::vector<std::string> choices = {});
 Parameter reals(std::string name, std::string unit, std::vector<double> values, double minimum,
                 double maximum, std::string help);
-
-Parameter texts(std::string name, std::vector<std::string> values, std::string help);
+Parameter texts(std::string name, std::vector<std::string> values, std::string help,
+                std::vector<std::string> choices = {});
 
 /// "real", "integer", "boolean", "text", "list of reals", "list of texts".
 std::string type_name(const Parameter& parameter);

@@ -56,6 +56,18 @@ tl::unexpected<Error> wrong_type(const Parameter& parameter, const std::string& 
       fmt::format("write for example {} = {}", parameter.name, to_toml(parameter.default_value)));
 }
 
+Result<void> check_text(const Parameter& parameter, const std::string& value,
+                        const std::string& where) {
+  const std::vector<std::string>& choices = parameter.choices;
+  if (choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end()) {
+    return {};
+  }
+  return fail(ErrorCode::BadPlan,
+              fmt::format("{}: {} = \"{}\" is not one of {}", where, parameter.name, value,
+                          range_text(parameter)),
+              suggestion(value, choices));
+}
+
 Result<ParameterValue> read_value(const Parameter& parameter, const toml::node& node,
                                   const std::string& where) {
   if (std::holds_alternative<bool>(parameter.default_value)) {
@@ -77,13 +89,7 @@ Result<ParameterValue> read_value(const Parameter& parameter, const toml::node& 
   if (std::holds_alternative<std::string>(parameter.default_value)) {
     if (!node.is_string()) return wrong_type(parameter, where);
     std::string value = node.as_string()->get();
-    if (!parameter.choices.empty() && std::find(parameter.choices.begin(), parameter.choices.end(),
-                                                value) == parameter.choices.end()) {
-      return fail(ErrorCode::BadPlan,
-                  fmt::format("{}: {} = \"{}\" is not one of {}", where, parameter.name, value,
-                              range_text(parameter)),
-                  suggestion(value, parameter.choices));
-    }
+    PCM_TRY(check_text(parameter, value, where));
     return ParameterValue(std::move(value));
   }
   if (!node.is_array()) return wrong_type(parameter, where);
@@ -92,6 +98,7 @@ Result<ParameterValue> read_value(const Parameter& parameter, const toml::node& 
     for (const toml::node& element : *node.as_array()) {
       if (!element.is_string()) return wrong_type(parameter, where);
       texts.push_back(element.as_string()->get());
+      PCM_TRY(check_text(parameter, texts.back(), where));
     }
     return ParameterValue(std::move(texts));
   }

@@ -14,6 +14,7 @@ constexpr float kZeroClip = 1e-10f;  ///< aihwkit's: the largest weight of a row
 /// A layer without its biases.
 struct Matrix {
   const AnalogLayer* layer;
+  std::string name;  ///< of the PyTorch module if it is known, else of the node
   std::size_t rows, columns, stride;
   bool convolution;
 
@@ -25,13 +26,15 @@ struct Matrix {
 std::vector<Matrix> matrices_of(const Network& network, const WeightSet& weights) {
   std::vector<Matrix> matrices;
   for (const AnalogLayer& layer : weights.layers) {
-    const NodeKind& kind = network.nodes[static_cast<std::size_t>(layer.node)].kind;
+    const Node& node = network.nodes[static_cast<std::size_t>(layer.node)];
+    const NodeKind& kind = node.kind;
     const auto* conv = std::get_if<ConvNode>(&kind);
     const bool bias =
         conv != nullptr ? !conv->bias.empty() : !std::get<DenseNode>(kind).bias.empty();
     const auto stride = static_cast<std::size_t>(layer.columns);
-    matrices.push_back({&layer, static_cast<std::size_t>(layer.rows), stride - (bias ? 1 : 0),
-                        stride, conv != nullptr});
+    matrices.push_back({&layer, node.module.empty() ? node.name : node.module,
+                        static_cast<std::size_t>(layer.rows), stride - (bias ? 1 : 0), stride,
+                        conv != nullptr});
   }
   return matrices;
 }
@@ -55,7 +58,7 @@ std::vector<FusionLayer> fusion_layers(const Network& network, Conductance g_max
     FusionLayer layer;
     layer.id = std::to_string(matrix.layer->node + 1);
     layer.class_name = matrix.convolution ? "AnalogConv2d" : "AnalogLinear";
-    layer.name = matrix.layer->name;
+    layer.name = matrix.name;
     layer.height = static_cast<std::int64_t>(matrix.rows);
     layer.width = static_cast<std::int64_t>(matrix.columns);
     layer.g_uS.reserve(matrix.rows * matrix.columns);

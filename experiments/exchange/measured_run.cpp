@@ -116,6 +116,18 @@ Result<void> write_sweeps(db::RunStore& store, const MeasuredRun& measured, NpzW
   return npz.end();
 }
 
+/// What one uS of each weight's pair is worth: W = (G+ - G-) * factor, however it was scaled.
+std::vector<float> weights_per_uS(const std::vector<db::LayerRow>& layers) {
+  std::size_t count = 0;
+  for (const db::LayerRow& layer : layers) {
+    count =
+        std::max(count, static_cast<std::size_t>(layer.first_weight + layer.rows * layer.columns));
+  }
+  std::vector<float> ones(2 * count, 0.0f);
+  for (std::size_t w = 0; w < count; ++w) ones[2 * w] = 1;
+  return ConductanceMapping(layers).weights(ones);
+}
+
 /// A field of a CSV line, in quotes when it must be.
 std::string csv_text(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
@@ -176,7 +188,22 @@ Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run,
 
 Result<Network> network_of(db::RunStore& store, const db::RunRow& run) {
   PCM_ASSIGN(const db::NetworkRow row, store.network(run.network_sha256));
-  return parse_network(row.onnx, row.name);
+  PCM_ASSIGN(Network network, parse_network(row.onnx, row.name));
+  // Layers that the run did not put onto the chip stayed in software.
+  PCM_ASSIGN(const auto steps, store.steps(run.id));
+  for (const db::StepRow& step : steps) {
+    PCM_ASSIGN(const auto layers, store.layers(step.id));
+    if (layers.empty()) continue;
+    for (Node& node : network.nodes) {
+      const bool has_weights = std::holds_alternative<ConvNode>(node.kind) ||
+                               std::holds_alternative<DenseNode>(node.kind);
+      node.digital =
+          has_weights && std::none_of(layers.begin(), layers.end(), [&](const db::LayerRow& layer) {
+            return layer.name == node.name;
+          });
+    }
+  }
+  return network;
 }
 
 Result<Network> network_of(db::RunStore& store, const MeasuredRun& measured) {
@@ -224,7 +251,8 @@ Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, 
   PCM_ASSIGN(const auto result, store.programming_result(measured.programming.id));
   std::vector<std::vector<std::uint16_t>> sums;
   std::string line =
-      "layer,weight,row,column,polarity,word_line,bit_line,target_uS,verdict,iterations,pulses";
+      "layer,weight,row,column,polarity,word_line,bit_line,weight_per_uS,target_uS,verdict,"
+      "iterations,pulses";
   for (std::size_t s = 0; s < measured.sweeps.size(); ++s) {
     PCM_ASSIGN(auto code_sums, store.sweep_code_sums(measured.sweeps[s].id));
     sums.push_back(std::move(code_sums));
@@ -233,16 +261,17 @@ Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, 
   PCM_TRY(file.write(line + "\n"));
   std::vector<std::string> names;
   for (const db::LayerRow& layer : measured.layers) names.push_back(csv_text(layer.name));
+  const std::vector<float> per_uS = weights_per_uS(measured.layers);
   Places places(measured);
   const db::Placement& placement = measured.placement;
   for (std::size_t d = 0; d < placement.addresses.size(); ++d) {
     const Place place = places.next();
     line.clear();
-    fmt::format_to(std::back_inserter(line), "{},{},{},{},{},{},{},{},{},{},{}", names[place.layer],
-                   place.weight, place.row, place.column, place.polarity,
+    fmt::format_to(std::back_inserter(line), "{},{},{},{},{},{},{},{},{},{},{},{}",
+                   names[place.layer], place.weight, place.row, place.column, place.polarity,
                    placement.addresses[d].word_line.index, placement.addresses[d].bit_line.index,
-                   placement.targets_uS[d], db::to_string(result.verdicts[d]), result.iterations[d],
-                   result.pulses[d]);
+                   per_uS[static_cast<std::size_t>(place.weight)], placement.targets_uS[d],
+                   db::to_string(result.verdicts[d]), result.iterations[d], result.pulses[d]);
     for (std::size_t s = 0; s < sums.size(); ++s) {
       const db::SweepRow& sweep = measured.sweeps[s];
       const auto g_uS = conductances_uS(std::span(sums[s]).subspan(d, 1),
@@ -275,6 +304,10 @@ Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, 
   }));
   PCM_TRY(write_array<std::uint16_t>(npz, "bit_line", devices, [&](std::size_t d) {
     return placement.addresses[d].bit_line.index;
+  }));
+  const std::vector<float> per_uS = weights_per_uS(measured.layers);
+  PCM_TRY(by_place("weight_per_uS", float{}, [&](const Place& place) {
+    return per_uS[static_cast<std::size_t>(place.weight)];
   }));
   PCM_TRY(npz.array("target_uS", std::span<const float>(placement.targets_uS)));
   {

@@ -26,7 +26,8 @@ struct MeasuredRun {
 /// Errors: NotFound (no such run or sweep, nothing programmed), those of the store.
 Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run, std::optional<int> sweep);
 
-/// The network of a run, from the database. Errors: those of the store and of parse_network().
+/// The network of a run, from the database; layers that the run did not program are digital.
+/// Errors: those of the store and of parse_network().
 Result<Network> network_of(db::RunStore& store, const db::RunRow& run);
 
 /// The same with the layers that were not programmed made digital.
@@ -40,9 +41,9 @@ Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::
 Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const MeasuredRun& measured,
                                                const db::SweepRow& sweep, const WeightSet& weights);
 
-/// A line a device: layer, weight, row, column, polarity, word_line, bit_line, target_uS, verdict,
-/// iterations, pulses, and the conductance of each sweep. Holds 24 bytes a device and 2 more for
-/// each sweep in memory. Errors: those of the store and of OutputFile.
+/// A line a device: layer, weight, row, column, polarity, word_line, bit_line, weight_per_uS,
+/// target_uS, verdict, iterations, pulses, and the conductance of each sweep. Holds 24 bytes a
+/// device and 2 more for each sweep in memory. Errors: those of the store and of OutputFile.
 Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
 
 /// The same as arrays by device, with the layers and sweeps as arrays of their own; measured_uS is

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// Experiment `accuracy`: the network's accuracy with the conductances of every sweep as weights.
+/// Experiment `accuracy`: the network's accuracy with the conductances of every sweep as weights,
+/// as read and under compensations.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "experiments/engine/experiment.h"
+#include "experiments/network/adaptive_batch_norm.h"
 #include "experiments/network/inference.h"
 #include "experiments/programming/conductance_mapping.h"
 #include "experiments/retention/global_drift_compensation.h"
-#include "experiments/retention/measured_conductances.h"
+#include "experiments/retention/programmed_network.h"
 
 namespace pcmlab {
 namespace {
@@ -18,122 +22,369 @@ constexpr std::string_view kFirstSweep = "first-sweep";
 constexpr std::string_view kVerify = "verify";
 constexpr std::string_view kTargets = "targets";
 
+constexpr std::string_view kNone = "none";
+constexpr std::string_view kGdc = "gdc";
+constexpr std::string_view kAdaBs = "adabs";
+constexpr std::string_view kAdaBsGdc = "adabs+gdc";
+
 tl::unexpected<Error> no_sweeps() {
   return fail(ErrorCode::BadPlan,
               "there is no complete sweep of the network's weights in this run to evaluate",
               "put a step with experiment = \"retention\" between program and accuracy");
 }
 
+AdaptiveBatchNorm adaptation_of(const ParameterValues& values) {
+  return {static_cast<int>(values.integer("calibration_batches")),
+          static_cast<int>(values.integer("calibration_images")),
+          values.real("calibration_momentum")};
+}
+
+bool adapts(const std::vector<std::string>& conditions) {
+  return std::any_of(conditions.begin(), conditions.end(), [](const std::string& condition) {
+    return condition == kAdaBs || condition == kAdaBsGdc;
+  });
+}
+
+bool converts(const ParameterValues& values) {
+  return values.integer("input_bits") > 0 || values.integer("output_bits") > 0;
+}
+
+CalibrationWish calibration_wish(const ParameterValues& values, const Network& network) {
+  const AdaptiveBatchNorm adaptation = adaptation_of(values);
+  CalibrationWish wish;
+  wish.seed = static_cast<std::uint64_t>(values.integer("calibration_seed"));
+  if (adapts(values.texts("conditions")) && has_batch_norms(network)) {
+    wish.images = static_cast<std::size_t>(adaptation.batches * adaptation.batch_images);
+  } else if (converts(values)) {
+    wish.images = static_cast<std::size_t>(adaptation.batch_images);
+  }
+  return wish;
+}
+
 class Accuracy : public Experiment {
  public:
   explicit Accuracy(const ParameterValues& values)
-      : precision_(values.text("precision") == "float32"    ? Precision::Float32
-                   : values.text("precision") == "bfloat16" ? Precision::Bfloat16
-                                                            : fastest_precision()),
+      : conditions_(values.texts("conditions")),
+        asked_precision_(values.text("precision")),
         batch_(static_cast<int>(values.integer("batch_images"))),
-        reference_(values.text("gdc_reference")) {}
-
-  Result<Prediction> predict(PlanFacts& facts) const override {
-    if (facts.sweeps == 0) return no_sweeps();
-    const double per_image_s = precision_ == Precision::Bfloat16 ? 1.35e-4 : 2.2e-4;
-    Prediction prediction;
-    prediction.host_s =
-        static_cast<double>(facts.images) * per_image_s * static_cast<double>(1 + 2 * facts.sweeps);
-    prediction.bytes = 200 * (1 + 2 * facts.sweeps);
-    return prediction;
+        reference_(values.text("gdc_reference")),
+        every_pair_(static_cast<int>(values.integer("gdc_every_pair"))),
+        adaptation_(adaptation_of(values)),
+        calibration_seed_(static_cast<std::uint64_t>(values.integer("calibration_seed"))),
+        converters_{static_cast<int>(values.integer("input_bits")),
+                    static_cast<int>(values.integer("output_bits")),
+                    {}},
+        converter_range_(values.real("converter_range")) {
+    precision_ = asked_precision_ == "float32" || (asked_precision_ == "auto" && converts(values))
+                     ? Precision::Float32
+                 : asked_precision_ == "bfloat16" ? Precision::Bfloat16
+                                                  : fastest_precision();
   }
 
+  Result<Prediction> predict(PlanFacts& facts) const override;
   Result<void> run(RunContext& context) override;
 
  private:
-  Result<std::vector<double>> reference_sums(RunContext& context,
-                                             const db::ProgrammingRow& programming,
-                                             const ConductanceMapping& mapping,
-                                             const std::vector<db::SweepRow>& sweeps) const;
-  Result<void> count(RunContext& context, InferenceEngine& engine, db::AccuracyRow row) const;
+  /// What stays the same from sweep to sweep.
+  struct Bench {
+    InferenceEngine engine;
+    ConductanceMapping mapping;
+    GdcDevices devices;
+    std::vector<double> reference_uS;  ///< by layer
+    std::string reference;
+    std::vector<BatchNormStatistics> trained;
+    std::vector<int> norms;         ///< by layer, as norms_behind()
+    bool only_logits_left = false;  ///< all layers but the last have a batch norm behind them
+    const Dataset* calibration = nullptr;
+  };
+  /// The weights of a sweep, and what was found with them.
+  struct State {
+    std::vector<float> weights, factors;                          ///< the latter of GDC, by layer
+    std::optional<std::vector<BatchNormStatistics>> activations;  ///< measured by AdaBS
+    std::optional<db::ConfusionMatrix> adapted;                   ///< of condition adabs
+  };
 
+  bool has_converters() const { return converters_.input_bits > 0 || converters_.output_bits > 0; }
+  bool wants(std::string_view condition) const {
+    return std::find(conditions_.begin(), conditions_.end(), condition) != conditions_.end();
+  }
+  Result<Bench> set_up(RunContext& context, const ProgrammedNetwork& programmed) const;
+  Result<void> keep_reference(RunContext& context, const Bench& bench,
+                              const db::SweepRow& first) const;
+  Result<void> keep_calibration(RunContext& context, Bench& bench) const;
+  Result<void> set_converters(RunContext& context, Bench& bench) const;
+  Result<std::vector<float>> reference_uS(RunContext& context,
+                                          const ProgrammedNetwork& programmed) const;
+  Result<State> load(RunContext& context, Bench& bench, const NetworkReading& reading) const;
+  Result<void> evaluate(RunContext& context, Bench& bench, const db::SweepRow& sweep,
+                        const std::string& condition, State& state) const;
+  Result<db::ConfusionMatrix> count(RunContext& context, Bench& bench, db::AccuracyRow row,
+                                    const std::optional<db::ConfusionMatrix>& known) const;
+  Result<void> keep_layers(RunContext& context, const Bench& bench, const db::SweepRow& sweep,
+                           const State& state) const;
+
+  std::vector<std::string> conditions_;
+  std::string asked_precision_;
   Precision precision_;
   int batch_;
   std::string reference_;
+  int every_pair_;
+  AdaptiveBatchNorm adaptation_;
+  std::uint64_t calibration_seed_;
+  Converters converters_;
+  double converter_range_;
 };
 
-Result<std::vector<float>> sweep_conductances(db::RunStore& store, const db::SweepRow& sweep) {
-  PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
-  return conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
+Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
+  if (facts.sweeps == 0) return no_sweeps();
+  if (conditions_.empty()) {
+    return fail(ErrorCode::BadPlan, "conditions is empty: there is nothing to count",
+                "name some of none, gdc, adabs, adabs+gdc");
+  }
+  if (has_converters() && asked_precision_ == "bfloat16") {
+    return fail(ErrorCode::BadPlan,
+                "converters (input_bits, output_bits) and bfloat16 do not go together: it has 8 "
+                "bits of its own and would round again",
+                "set precision to float32 or auto");
+  }
+  if (converters_.input_bits == 1 || converters_.output_bits == 1) {
+    return fail(ErrorCode::BadPlan, "a converter of 1 bit has no level but zero on a side",
+                "set input_bits and output_bits to 0 (none) or at least 2");
+  }
+  const double per_image_s =
+      (precision_ == Precision::Bfloat16 ? 1.35e-4 : 2.2e-4) * (has_converters() ? 1.6 : 1);
+  const auto images = static_cast<double>(facts.images);
+  double per_sweep = 0, passes = 0;  // images, and evaluations stored
+  for (const std::string& condition : conditions_) {
+    const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
+    if (adapting && !facts.batch_norms) continue;
+    ++passes;
+    if (condition == kAdaBsGdc && wants(kAdaBs)) continue;  // mostly known without a pass
+    per_sweep += images;
+    if (adapting) per_sweep += 2.3 * adaptation_.batches * adaptation_.batch_images;
+  }
+  const auto sweeps = static_cast<double>(facts.sweeps);
+  Prediction prediction;
+  prediction.host_s = per_image_s * (images + sweeps * per_sweep);
+  prediction.bytes = static_cast<std::int64_t>(sweeps * (700 * passes + 4000)) + 12'000;
+  return prediction;
 }
 
-/// Layer sums that count as "no drift".
-Result<std::vector<double>> Accuracy::reference_sums(
-    RunContext& context, const db::ProgrammingRow& programming, const ConductanceMapping& mapping,
-    const std::vector<db::SweepRow>& sweeps) const {
+/// The conductances that count as "no drift".
+Result<std::vector<float>> Accuracy::reference_uS(RunContext& context,
+                                                  const ProgrammedNetwork& programmed) const {
   if (reference_ == kFirstSweep) {
-    PCM_ASSIGN(const auto g_uS, sweep_conductances(context.store, sweeps.front()));
-    return mapping.layer_sums_uS(g_uS);
+    return conductances_uS(context.store, programmed.readings.front());
   }
-  PCM_ASSIGN(const db::Placement placement, context.store.placement(programming.id));
-  std::vector<float> g_uS = placement.targets_uS;
-  if (reference_ == kVerify) {
-    // What each device read when it converged; RESET devices were not verified and count as zero.
-    PCM_ASSIGN(const auto result, context.store.programming_result(programming.id));
-    const auto verified = conductances_uS(result.last_code_sums,
-                                          {programming.gain_uS_per_code, programming.offset_uS},
-                                          programming.verify_samples);
-    for (std::size_t d = 0; d < g_uS.size(); ++d) {
-      if (result.verdicts[d] != db::Verdict::Reset) g_uS[d] = verified[d];
-    }
-  }
-  return mapping.layer_sums_uS(g_uS);
+  return reference_ == kTargets ? targets_uS(context.store, programmed)
+                                : verified_uS(context.store, programmed);
 }
 
-Result<void> Accuracy::count(RunContext& context, InferenceEngine& engine,
-                             db::AccuracyRow row) const {
+Result<Accuracy::Bench> Accuracy::set_up(RunContext& context,
+                                         const ProgrammedNetwork& programmed) const {
+  PCM_ASSIGN(const auto places, addresses(context.store, programmed));
+  const Network& network = context.inputs.network;
+  PCM_ASSIGN(auto engine, InferenceEngine::create(network, precision_, batch_));
+  GdcDevices devices(programmed.layers, places, every_pair_);
+  Bench bench{std::move(engine),
+              ConductanceMapping(programmed.layers),
+              std::move(devices),
+              {},
+              {},
+              {},
+              norms_behind(network),
+              false,
+              nullptr};
+  bench.trained = bench.engine.batch_norms();
+  bench.only_logits_left = true;
+  for (std::size_t layer = 0; layer < bench.norms.size(); ++layer) {
+    const bool last = makes_the_logits(network, context.inputs.weights.layers[layer]);
+    if (bench.norms[layer] < 0 && !last) bench.only_logits_left = false;
+  }
+  bench.reference = reference_;
+  if (every_pair_ > 1) {
+    bench.reference += fmt::format(", one of {} pairs of bit lines", every_pair_);
+  }
+  PCM_ASSIGN(const auto g_uS, reference_uS(context, programmed));
+  bench.reference_uS = bench.devices.sums_uS(g_uS);
+  return bench;
+}
+
+Result<void> Accuracy::keep_reference(RunContext& context, const Bench& bench,
+                                      const db::SweepRow& first) const {
+  const std::vector<std::int64_t> devices = bench.devices.counts();
+  std::vector<db::GdcReferenceRow> rows;
+  for (std::size_t layer = 0; layer < devices.size(); ++layer) {
+    db::GdcReferenceRow row;
+    row.layer = static_cast<int>(layer);
+    row.kind = reference_;
+    if (reference_ == kFirstSweep) row.sweep = first.id;
+    row.every_pair = every_pair_;
+    row.devices = devices[layer];
+    row.sum_uS = bench.reference_uS[layer];
+    rows.push_back(row);
+  }
+  PCM_TRY(context.store.add_gdc_reference(context.step, rows));
+  const std::string what =
+      reference_ == kFirstSweep
+          ? fmt::format("the first sweep, {:.1f} s after programming", first.after_s)
+      : reference_ == kVerify ? "the last verify reads of programming"
+                              : "the targets of programming";
+  const std::string where =
+      every_pair_ == 1
+          ? "all devices of each layer"
+          : fmt::format("every {}. pair of bit lines, at least {} devices of a layer", every_pair_,
+                        *std::min_element(devices.begin(), devices.end()));
+  const std::string text = fmt::format("GDC reference: {}; {}", what, where);
+  context.observer.message(text);
+  return context.store.add_event(context.run, "info", text);
+}
+
+Result<void> Accuracy::keep_calibration(RunContext& context, Bench& bench) const {
+  PCM_ASSIGN(const CalibrationImages* const images, context.calibration());
+  bench.calibration = &images->images;
+  return context.store.add_calibration(
+      context.step, {images->images.description, calibration_seed_, adaptation_.batches,
+                     adaptation_.batch_images, adaptation_.used_momentum(), images->indices});
+}
+
+Result<void> Accuracy::set_converters(RunContext& context, Bench& bench) const {
+  Converters converters = converters_;
+  const std::size_t images = static_cast<std::size_t>(adaptation_.batch_images);
+  PCM_ASSIGN(converters.ranges, bench.engine.measure_converter_ranges(*bench.calibration, 0, images,
+                                                                      converter_range_));
+  PCM_TRY(bench.engine.set_converters(converters));
+  const auto bits = [](int number) { return number == 0 ? "none" : fmt::format("{} bit", number); };
+  const std::string text = fmt::format(
+      "converters of analog layers: inputs {}, outputs {}; each range holds {:.6g} % of the values "
+      "that {} training images give with the network's own weights",
+      bits(converters.input_bits), bits(converters.output_bits), 100 * converter_range_, images);
+  context.observer.message(text);
+  return context.store.add_event(context.run, "info", text);
+}
+
+/// Counts and stores. \param known  the result, where it follows from another one.
+Result<db::ConfusionMatrix> Accuracy::count(RunContext& context, Bench& bench, db::AccuracyRow row,
+                                            const std::optional<db::ConfusionMatrix>& known) const {
   PCM_TRY(context.check_stop());
   const auto begin = std::chrono::steady_clock::now();
-  PCM_ASSIGN(row.correct, engine.count_correct(context.inputs.images));
+  Confusion confusion;
+  if (known) {
+    confusion = {known->classes, known->counts};
+  } else {
+    PCM_ASSIGN(confusion, bench.engine.classify(context.inputs.images));
+  }
+  row.correct = confusion.correct();
   row.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   row.run = context.run;
   row.images = static_cast<std::int64_t>(context.inputs.images.count());
   row.precision = to_string(precision_);
-  PCM_TRY(context.store.add_accuracy(row));
+  db::ConfusionMatrix matrix{confusion.classes, std::move(confusion.counts)};
+  PCM_TRY(context.store.add_accuracy(row, matrix));
+  return matrix;
+}
+
+/// Puts the weights of a reading into the engine.
+Result<Accuracy::State> Accuracy::load(RunContext& context, Bench& bench,
+                                       const NetworkReading& reading) const {
+  PCM_ASSIGN(const auto g_uS, conductances_uS(context.store, reading));
+  State state;
+  state.weights = bench.mapping.weights(g_uS);
+  bench.engine.set_weights(state.weights);
+  state.factors = drift_factors(bench.devices.sums_uS(g_uS), bench.reference_uS);
+  return state;
+}
+
+Result<void> Accuracy::evaluate(RunContext& context, Bench& bench, const db::SweepRow& sweep,
+                                const std::string& condition, State& state) const {
+  db::AccuracyRow row;
+  row.sweep = sweep.id;
+  row.after_s = sweep.after_s;
+  row.compensation = condition;
+  row.input_bits = converters_.input_bits;
+  row.output_bits = converters_.output_bits;
+  std::vector<float> divisors(state.factors.size(), 1.0f);
+  std::optional<db::ConfusionMatrix> known;
+  if (condition == kGdc || condition == kAdaBsGdc) {
+    row.reference = bench.reference;
+    for (std::size_t layer = 0; layer < divisors.size(); ++layer) {
+      if (condition == kGdc || bench.norms[layer] < 0) divisors[layer] = state.factors[layer];
+    }
+  }
+  // A factor on the logits alone changes nobody's class.
+  if (condition == kAdaBsGdc && bench.only_logits_left) known = state.adapted;
+  bench.engine.set_output_divisors(divisors);
+  const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
+  if (adapting && !known) {
+    PCM_ASSIGN(state.activations, adapt_batch_norms(bench.engine, *bench.calibration, adaptation_,
+                                                    [&] { return context.check_stop(); }));
+  }
+  PCM_ASSIGN(db::ConfusionMatrix matrix, count(context, bench, row, known));
+  if (condition == kAdaBs) state.adapted = std::move(matrix);
+  if (adapting) bench.engine.set_batch_norms(bench.trained);
   return {};
 }
 
-Result<void> Accuracy::run(RunContext& context) {
-  PCM_ASSIGN(const auto programmings, context.store.programmings(context.run));
-  if (programmings.empty()) return no_sweeps();
-  const db::ProgrammingRow& programming = programmings.back();
-  PCM_ASSIGN(auto sweeps, context.store.sweeps(context.run));
-  std::erase_if(sweeps, [&](const db::SweepRow& sweep) {
-    return !sweep.complete || sweep.programming != programming.id;
-  });
-  PCM_ASSIGN(auto layers, context.store.layers(programming.step));
-  if (sweeps.empty() || layers.empty()) return no_sweeps();
-  const ConductanceMapping mapping(std::move(layers));
-  PCM_ASSIGN(const auto reference, reference_sums(context, programming, mapping, sweeps));
-  PCM_ASSIGN(auto engine, InferenceEngine::create(context.inputs.network, precision_, batch_));
+Result<void> Accuracy::keep_layers(RunContext& context, const Bench& bench,
+                                   const db::SweepRow& sweep, const State& state) const {
+  std::vector<db::LayerStateRow> rows;
+  for (const db::LayerRow& layer : bench.mapping.layers()) {
+    const std::size_t index = rows.size();
+    const auto first = static_cast<std::size_t>(layer.first_weight);
+    const auto number = static_cast<std::size_t>(layer.rows * layer.columns);
+    const auto wanted = std::span(context.inputs.weights.values).subspan(first, number);
+    const auto measured = std::span(state.weights).subspan(first, number);
+    const auto factor = static_cast<double>(state.factors[index]);
+    const WeightError as_read = weight_error(measured, wanted, 1);
+    const WeightError compensated = weight_error(measured, wanted, factor);
+    db::LayerStateRow row{sweep.id,           layer.ordinal,  factor,
+                          as_read.of_max,     as_read.of_rms, compensated.of_max,
+                          compensated.of_rms, std::nullopt,   std::nullopt};
+    if (state.activations && bench.norms[index] >= 0) {
+      const auto norm = static_cast<std::size_t>(bench.norms[index]);
+      const ActivationShift shift =
+          activation_shift((*state.activations)[norm], bench.trained[norm]);
+      row.activation_mean_shift = shift.mean;
+      row.activation_variance_ratio = shift.variance_ratio;
+    }
+    rows.push_back(row);
+  }
+  return context.store.add_layer_states(context.step, rows);
+}
 
-  const auto total = static_cast<std::int64_t>(1 + 2 * sweeps.size());
+Result<void> Accuracy::run(RunContext& context) {
+  PCM_ASSIGN(const ProgrammedNetwork programmed, programmed_network(context.store, context.run));
+  if (programmed.readings.empty()) return no_sweeps();
+  PCM_ASSIGN(Bench bench, set_up(context, programmed));
+  PCM_TRY(keep_reference(context, bench, programmed.readings.front().sweeps.front()));
+
+  std::vector<std::string> conditions = conditions_;
+  if (bench.trained.empty() && adapts(conditions)) {
+    std::erase_if(conditions, [](const std::string& c) { return c == kAdaBs || c == kAdaBsGdc; });
+    context.observer.message("the network has no batch norm: AdaBS is left out");
+  }
+  if (adapts(conditions) || has_converters()) PCM_TRY(keep_calibration(context, bench));
+  // Before adabs+gdc, which may follow from it.
+  std::stable_sort(
+      conditions.begin(), conditions.end(),
+      [](const std::string& a, const std::string& b) { return a != kAdaBsGdc && b == kAdaBsGdc; });
+
+  const auto total = static_cast<std::int64_t>(1 + conditions.size() * programmed.readings.size());
   std::int64_t done = 0;
   const auto progress = [&]() { return context.report_progress("accuracy", "", ++done, total); };
   db::AccuracyRow software;
   software.compensation = "software";
-  PCM_TRY(count(context, engine, software));
+  PCM_TRY(count(context, bench, software, std::nullopt));
   PCM_TRY(progress());
-  for (const db::SweepRow& sweep : sweeps) {
-    PCM_ASSIGN(const auto g_uS, sweep_conductances(context.store, sweep));
-    engine.set_weights(mapping.weights(g_uS));
-    db::AccuracyRow row;
-    row.sweep = sweep.id;
-    row.after_s = sweep.after_s;
-    row.compensation = "none";
-    engine.set_output_divisors(std::vector<float>(mapping.layers().size(), 1.0f));
-    PCM_TRY(count(context, engine, row));
-    PCM_TRY(progress());
-    row.compensation = "gdc";
-    row.reference = reference_;
-    engine.set_output_divisors(drift_factors(mapping.layer_sums_uS(g_uS), reference));
-    PCM_TRY(count(context, engine, row));
-    PCM_TRY(progress());
+  if (has_converters()) PCM_TRY(set_converters(context, bench));
+  for (const NetworkReading& reading : programmed.readings) {
+    const db::SweepRow& sweep = reading.sweeps.front();
+    PCM_ASSIGN(State state, load(context, bench, reading));
+    for (const std::string& condition : conditions) {
+      PCM_TRY(evaluate(context, bench, sweep, condition, state));
+      PCM_TRY(progress());
+    }
+    PCM_TRY(keep_layers(context, bench, sweep, state));
   }
   return {};
 }
@@ -143,11 +394,19 @@ Result<void> Accuracy::run(RunContext& context) {
 extern const ExperimentInfo accuracy_info;
 const ExperimentInfo accuracy_info{
     {"accuracy",
-     "Counts correct images with the conductances of every sweep, without compensation and with "
-     "global drift compensation (GDC).",
+     "Counts correct images with the conductances of every sweep, as read and under compensations: "
+     "GDC (global drift compensation) and AdaBS (adaptive batch-norm statistics).",
      {
+         texts(
+             "conditions",
+             {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)},
+             "none: as read; gdc: each layer's output divided by its drift factor; adabs: batch "
+             "norms adapted on training images; adabs+gdc: also GDC on layers that have no batch "
+             "norm behind them, in ResNets the last one",
+             {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)}),
          text("precision", "auto",
-              "arithmetic of the inference; auto: bfloat16 where the CPU has it",
+              "arithmetic of the inference; auto: bfloat16 where the CPU has it, and float32 with "
+              "converters",
               {"auto", "float32", "bfloat16"}),
          integer("batch_images", "images", kDefaultBatch, 1, 10000,
                  "images in one pass of a thread"),
@@ -155,9 +414,28 @@ const ExperimentInfo accuracy_info{
               "what GDC takes as no drift: the first sweep, the verify reads of programming, or "
               "the targets",
               {std::string(kFirstSweep), std::string(kVerify), std::string(kTargets)}),
+         integer("gdc_every_pair", "", 1, 1, 32767,
+                 "GDC sums the devices on every so many-th pair of bit lines; 1 = all devices of a "
+                 "layer"),
+         integer("calibration_batches", "", 13, 1, 1000,
+                 "AdaBS: mini-batches of training images [M]"),
+         integer("calibration_images", "images", 200, 1, 2000,
+                 "in a mini-batch; 0.2 MB of memory each [M]"),
+         real("calibration_momentum", "", 0, 0, 0.999999,
+              "AdaBS: share of the old statistics that a mini-batch leaves; 0 = 0.016^(1/batches) "
+              "[M]"),
+         integer("calibration_seed", "", 1, 0, 9e15, "which training images are chosen"),
+         integer("input_bits", "bits", 0, 0, 16,
+                 "of the DAC in front of every analog layer; 0 = none, 8 is adequate [S]"),
+         integer("output_bits", "bits", 0, 0, 16,
+                 "of the ADC behind every analog layer; 0 = none, 8 is adequate [S]"),
+         real("converter_range", "", 0.999, 0.5, 1,
+              "share of the values of calibration images that a converter does not cut off [E]"),
      }},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Accuracy>(values);
-    }};
+    },
+    WeightUse::None,
+    calibration_wish};
 
 }  // namespace pcmlab

@@ -29,8 +29,10 @@ class Program : public Experiment {
     PCM_TRY(check_limits(settings_, facts.limits));
     facts.programmed = true;
     facts.holds_weights = true;
-    return predict_programming(settings_, facts.nonzero_targets,
-                               facts.devices - facts.nonzero_targets, facts.sample_time);
+    return facts.fillings *
+           predict_programming(settings_, facts.nonzero_targets / facts.fillings,
+                               (facts.devices - facts.nonzero_targets) / facts.fillings,
+                               facts.sample_time);
   }
 
   Result<void> run(RunContext& context) override;
@@ -49,16 +51,31 @@ Result<void> Program::run(RunContext& context) {
     PCM_ASSIGN(bad, context.store.known_bad(
                         context.run, known_bad_ == kChip ? db::KnownTo::Chip : db::KnownTo::Run));
   }
+  const std::size_t all = weights.values.size();
+  const std::size_t first = context.next_weight;
   db::Placement placement;
   placement.shape = context.board.information().shape;
-  placement.first_weight = 0;
-  placement.targets_uS = mapping.targets_uS(weights);
+  const std::size_t count = std::min(pairs_of(placement.shape, bad), all - first);
+  if (count == 0) {
+    return fail(
+        ErrorCode::DoesNotFit,
+        fmt::format("{} devices of the array of {} x {} are known to be bad; no pair is left",
+                    bad.size(), placement.shape.word_lines, placement.shape.bit_lines),
+        "screen the chip anew, or set known_bad = \"none\"");
+  }
+  placement.first_weight = static_cast<std::int64_t>(first);
+  placement.targets_uS = mapping.targets_uS(weights, first, count);
   PCM_ASSIGN(placement.addresses, place_devices(placement.targets_uS.size(), placement.shape, bad));
   context.observer.message(
-      fmt::format("programming {} weights onto {} devices in {} layers{}", weights.values.size(),
-                  placement.addresses.size(), weights.layers.size(),
+      fmt::format("programming {} weights in {} layers onto {} devices{}", count,
+                  weights.layers.size(), placement.addresses.size(),
                   bad.empty() ? "" : fmt::format(", around {} known-bad devices", bad.size())));
-  PCM_TRY(program_chip(context, settings_, placement, mapping.layers(), "programming"));
+  const bool whole = count == all;
+  const std::span<const db::LayerRow> layers = mapping.layers();
+  PCM_TRY(program_chip(
+      context, settings_, placement, context.filling == 0 ? layers : layers.first(0),
+      whole ? "programming" : fmt::format("programming filling {}", context.filling + 1)));
+  context.next_weight = first + count;
   return {};
 }
 
@@ -87,6 +104,7 @@ const ExperimentInfo program_info{
      }()},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Program>(values);
-    }};
+    },
+    WeightUse::Programs};
 
 }  // namespace pcmlab

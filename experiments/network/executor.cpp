@@ -13,6 +13,10 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
+/// Sixteen channels of a pixel side by side, missing ones 0: what WinogradConv works on.
+constexpr Tag kBlocks = Tag::nChw16c;
+constexpr std::size_t kBlockLanes = 16;
+
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
 void check(dnnl_status_t status, const char* what) {
@@ -68,7 +72,7 @@ void Executor::choose_layouts() {
   for (std::size_t value = 0; value < network_.shapes.size(); ++value) {
     const Tag layout = !winograd_ || computation_.vectors[value] ? Tag::nhwc
                        : planes[value]                           ? Tag::nchw
-                                                                 : Tag::nChw16c;
+                                                                 : kBlocks;
     layouts_.emplace_back(dims_of(static_cast<ValueId>(value)), type_, layout);
   }
 }
@@ -114,6 +118,15 @@ memory::dims Executor::dims_of(ValueId value) const {
 }
 
 memory::desc Executor::layout_of(ValueId value) const { return layouts_[index_of(value)]; }
+
+ActivationShape Executor::activation_shape(ValueId value) const {
+  const ValueShape& shape = network_.shapes[index_of(value)];
+  const std::size_t channels = index_of(shape.channels);
+  const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
+  const bool in_blocks = layout_of(value) == memory::desc(dims_of(value), type_, kBlocks);
+  if (!in_blocks) return {1, pixels, channels};
+  return {(channels + kBlockLanes - 1) / kBlockLanes, pixels, kBlockLanes};
+}
 
 void Executor::set_weights(std::size_t step, std::span<const float> weights,
                            std::span<const float> scale, std::span<const float> shift) {
@@ -181,8 +194,7 @@ Workspace::Workspace(const Executor& executor) : executor_(executor), stream_(ex
 }
 
 memory Workspace::at(const memory::desc& layout, ValueId value) {
-  const int buffer = executor_.computation_.buffer_of[index_of(value)];
-  return {layout, executor_.cpu_, buffers_[index_of(buffer)].data()};
+  return {layout, executor_.cpu_, data(value)};
 }
 
 Workspace::Bound Workspace::bind(std::size_t step) {
@@ -190,12 +202,9 @@ Workspace::Bound Workspace::bind(std::size_t step) {
   Bound bound;
   if (compiled.winograd) {
     const ComputationStep& planned = executor_.computation_.steps[step];
-    const auto bytes = [&](ValueId value) {
-      return buffers_[index_of(executor_.computation_.buffer_of[index_of(value)])].data();
-    };
     bound.winograd = &*compiled.winograd;
-    bound.input = bytes(planned.input);
-    bound.output = bytes(planned.output);
+    bound.input = data(planned.input);
+    bound.output = data(planned.output);
     bound.accumulate = planned.summand != kNone;
     bound.relu = compiled.winograd_relu;
     if (compiled.after) {
@@ -240,21 +249,19 @@ void Workspace::load(const float* pixels) {
 
 void Workspace::run_step(std::size_t step) { execute(steps_[step]); }
 
-std::span<const float> Workspace::run(const float* pixels) {
-  load(pixels);
-  for (const Bound& step : steps_) execute(step);
+std::span<const float> Workspace::logits() {
   execute(store_);
   return logits_;
 }
 
-void Workspace::read_value(ValueId value, std::vector<float>& to) {
-  const SingleThreaded guard;
-  const memory::desc layout({executor_.dims_of(value), Type::f32, Tag::nhwc});
-  to.resize(layout.get_size() / sizeof(float));
-  memory from = at(executor_.layout_of(value), value);
-  memory target(layout, executor_.cpu_, to.data());
-  dnnl::reorder(from, target).execute(stream_, from, target);
-  stream_.wait();
+std::byte* Workspace::data(ValueId value) {
+  return buffers_[index_of(executor_.computation_.buffer_of[index_of(value)])].data();
+}
+
+std::span<const float> Workspace::run(const float* pixels) {
+  load(pixels);
+  for (const Bound& step : steps_) execute(step);
+  return logits();
 }
 
 }  // namespace pcmlab

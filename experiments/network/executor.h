@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "experiments/network/activations.h"
 #include "experiments/network/computation.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/network.h"
@@ -54,6 +55,7 @@ class Executor {
 
   const Computation& computation() const { return computation_; }
   int batch() const { return batch_; }
+  ActivationShape activation_shape(ValueId value) const;
 
  private:
   friend class Workspace;
@@ -134,9 +136,8 @@ class Workspace {
   // The same in pieces, for looking at values between steps.
   void load(const float* pixels);
   void run_step(std::size_t step);
-
-  /// A value that the computation stores, as [image][row][column][channel], converted to float32.
-  void read_value(ValueId value, std::vector<float>& to);
+  std::span<const float> logits();  ///< of the last value, valid until the next call
+  std::byte* data(ValueId value);   ///< a whole batch of a stored value
 
  private:
   struct Call {

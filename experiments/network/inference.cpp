@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "experiments/network/executor.h"
+#include "experiments/network/layerwise.h"
 #include "experiments/network/share_jobs.h"
 
 namespace pcmlab {
@@ -18,13 +19,14 @@ namespace {
 
 constexpr std::size_t index_of(int i) { return static_cast<std::size_t>(i); }
 
-/// \return whether the label's logit is the first of the largest; never with a NaN among them.
-bool is_largest(std::span<const float> logits, std::size_t label) {
-  if (label >= logits.size()) return false;
+/// \return the first of the largest; none with a NaN among them.
+std::optional<std::size_t> largest(std::span<const float> logits) {
+  std::size_t best = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (i < label ? !(logits[i] < logits[label]) : !(logits[i] <= logits[label])) return false;
+    if (std::isnan(logits[i])) return std::nullopt;
+    if (logits[i] > logits[best]) best = i;
   }
-  return true;
+  return best;
 }
 
 void require_size(std::size_t given, std::size_t wanted, const char* what) {
@@ -60,12 +62,18 @@ struct InferenceEngine::Impl {
       if (const auto* norm = std::get_if<BatchNormNode>(&network.nodes[i].kind)) {
         norm_of[i] = static_cast<int>(norms.size());
         norms.push_back({norm->mean, norm->variance});
+        input_of_norm.push_back(network.nodes[i].inputs[0]);
       }
     }
     const int threads = omp_get_max_threads();
     workers.reserve(index_of(threads));
     for (int i = 0; i < threads; ++i) workers.emplace_back(executor);
     fill(executor);
+  }
+
+  void changed() {
+    fill(executor);
+    stale = true;
   }
 
   /// Puts weights, divisors and batch norms into an executor.
@@ -94,7 +102,8 @@ struct InferenceEngine::Impl {
   void fill_layer(Executor& target, std::size_t step, const WeightSet& set,
                   const AnalogLayer& layer, float divisor) {
     const auto rows = static_cast<std::size_t>(layer.rows);
-    scale.assign(rows, 1.0f / divisor);
+    const bool behind_converter = &target != &executor && converters.output_bits > 0;
+    scale.assign(rows, behind_converter ? 1.0f : 1.0f / divisor);
     shift.assign(rows, 0.0f);
     if (const int node = target.computation().steps[step].batch_norm; node != kNone) {
       const auto& constants = std::get<BatchNormNode>(network.nodes[index_of(node)].kind);
@@ -136,6 +145,13 @@ struct InferenceEngine::Impl {
     return {};
   }
 
+  Result<void> need_float32() const {
+    if (precision == Precision::Float32) return {};
+    return fail(ErrorCode::Unsupported,
+                "converters need float32: bfloat16 has 8 bits of its own and would round again",
+                "Choose float32.");
+  }
+
   /// Images [first, first + count) of a dataset, cut into batches.
   struct Batches {
     Batches(const Dataset& set, std::size_t from, std::size_t number, int batch)
@@ -158,10 +174,14 @@ struct InferenceEngine::Impl {
   Result<void> run(const Dataset& images, std::size_t first, std::size_t count, const Use& use) {
     const Batches batches(images, first, count, executor.batch());
     const std::size_t width = classes();
+    const bool converting = converters.input_bits > 0 || converters.output_bits > 0;
+    if (converting) prepare_layerwise(workers.size());
     return each(batches, [&](std::size_t worker, std::size_t batch) -> Result<void> {
       std::vector<float> pixels;
       PCM_TRY(batches.read(batch, pixels));
-      const std::span<const float> logits = workers[worker].run(pixels.data());
+      const std::span<const float> logits = converting
+                                                ? layerwise->run(spaces[worker], pixels.data())
+                                                : workers[worker].run(pixels.data());
       for (std::size_t i = 0; i < batches.filled(batch); ++i) {
         use(batch * batches.size + i, logits.subspan(i * width, width));
       }
@@ -169,30 +189,68 @@ struct InferenceEngine::Impl {
     });
   }
 
-  /// All batches go through one step before any goes through the next.
+  /// The layerwise network with weights, norms and converters of now, and memory for `batches`.
+  void prepare_layerwise(std::size_t batches) {
+    if (!layerwise) layerwise.emplace(network, precision, executor.batch());
+    while (spaces.size() < batches) spaces.emplace_back(layerwise->executor());
+    if (!stale) return;
+    stale = false;
+    fill(layerwise->executor());
+    for (std::size_t norm = 0; norm < norms.size(); ++norm) {
+      layerwise->set_norm(norm, norms[norm]);
+    }
+    for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+      std::optional<Quantiser> input, output;
+      if (converters.input_bits > 0) {
+        const ConverterRange& range = converters.ranges[layer];
+        input = Quantiser::of(converters.input_bits, range.input, range.input_signed);
+      }
+      if (converters.output_bits > 0) {
+        output = Quantiser::of(converters.output_bits, converters.ranges[layer].output, true,
+                               1 / divisors[layer]);
+      }
+      layerwise->set_converters(layer, input, output);
+    }
+  }
+
+  /// All batches come to a batch norm before any goes on behind it.
   Result<std::vector<BatchNormStatistics>> measure(const Dataset& images, std::size_t first,
                                                    std::size_t count) {
-    if (!measuring) {
-      measuring.emplace(network, computation_of(network, Fusion::None), precision,
-                        executor.batch());
-    }
-    fill(*measuring);
-    const Batches batches(images, first, count, measuring->batch());
-    while (spaces.size() < batches.number()) spaces.emplace_back(*measuring);
-    PCM_TRY(each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
-      std::vector<float> pixels;
-      PCM_TRY(batches.read(i, pixels));
-      spaces[i].load(pixels.data());
-      return {};
-    }));
+    const Batches batches(images, first, count, executor.batch());
+    prepare_layerwise(batches.number());
+    stale = true;  // its norms are the mini-batch's from here on
     std::vector<BatchNormStatistics> measured;
-    const auto& steps = measuring->computation().steps;
-    for (std::size_t s = 0; s < steps.size(); ++s) {
-      if (norm_of[index_of(steps[s].node)] != kNone) {
-        measured.push_back(statistics(batches, steps[s].input));
-        measuring->set_batch_norm(s, measured.back().mean, measured.back().variance);
+    std::vector<ChannelMoments> parts(batches.number());
+    for (std::size_t norm = 0; norm < norms.size(); ++norm) {
+      const std::vector<float>& centre = norms[norm].mean;
+      PCM_TRY(each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
+        if (norm == 0) {
+          std::vector<float> pixels;
+          PCM_TRY(batches.read(i, pixels));
+          layerwise->load(spaces[i], pixels.data());
+        }
+        layerwise->run_to(spaces[i], norm);
+        parts[i] = layerwise->moments(spaces[i], norm, batches.filled(i), centre);
+        return {};
+      }));
+      const ValueShape& shape = network.shapes[index_of(input_of_norm[norm])];
+      const double values =
+          static_cast<double>(count * index_of(shape.height) * index_of(shape.width));
+      // Added in the order of the batches: the same on any number of threads.
+      BatchNormStatistics statistics;
+      for (std::size_t c = 0; c < centre.size(); ++c) {
+        double sum = 0, squares = 0;
+        for (const ChannelMoments& part : parts) {
+          sum += part.sums[c];
+          squares += part.squares[c];
+        }
+        const double off = sum / values;
+        statistics.mean.push_back(static_cast<float>(static_cast<double>(centre[c]) + off));
+        statistics.variance.push_back(
+            static_cast<float>(std::max(0.0, squares / values - off * off)));
       }
-      compute(batches, [&](std::size_t i) { spaces[i].run_step(s); });
+      layerwise->set_norm(norm, statistics);
+      measured.push_back(std::move(statistics));
     }
     return measured;
   }
@@ -206,48 +264,36 @@ struct InferenceEngine::Impl {
     });
   }
 
-  /// The same for work(batch) that cannot fail.
-  template <class Work>
-  void compute(const Batches& batches, const Work& work) {
-    const Result<void> done = each(batches, [&](std::size_t, std::size_t i) -> Result<void> {
-      work(i);
-      return {};
-    });
-    if (!done) throw std::logic_error(done.error().message);
-  }
-
-  /// Mean and variance of a value over all batches, per channel.
-  BatchNormStatistics statistics(const Batches& batches, ValueId value) {
-    const ValueShape& shape = network.shapes[index_of(value)];
-    const std::size_t channels = index_of(shape.channels);
-    const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
-    const double n = static_cast<double>(batches.count * pixels);
-    std::vector<std::vector<float>> values(batches.number());
-    compute(batches, [&](std::size_t i) { spaces[i].read_value(value, values[i]); });
-
-    // Sums of each batch, added in the order of the batches: the same on any number of threads.
-    std::vector<std::vector<double>> parts(batches.number());
-    const auto average = [&](const auto& term) {
-      compute(batches, [&](std::size_t i) {
-        parts[i].assign(channels, 0.0);
-        const float* row = values[i].data();
-        for (std::size_t k = batches.filled(i) * pixels; k > 0; --k, row += channels) {
-          for (std::size_t c = 0; c < channels; ++c) {
-            parts[i][c] += term(static_cast<double>(row[c]), c);
-          }
-        }
-      });
-      std::vector<double> total(channels, 0.0);
-      for (const auto& part : parts) {
-        for (std::size_t c = 0; c < channels; ++c) total[c] += part[c] / n;
-      }
-      return total;
+  Result<std::vector<ConverterRange>> measure_ranges(const Dataset& images, std::size_t first,
+                                                     std::size_t count, double fraction) {
+    const Batches batches(images, first, count, executor.batch());
+    prepare_layerwise(workers.size());
+    struct Seen {
+      MagnitudeHistogram input, output;
     };
-    const std::vector<double> mean = average([](double v, std::size_t) { return v; });
-    const std::vector<double> variance =
-        average([&](double v, std::size_t c) { return (v - mean[c]) * (v - mean[c]); });
-    return {std::vector<float>(mean.begin(), mean.end()),
-            std::vector<float>(variance.begin(), variance.end())};
+    std::vector<std::vector<Seen>> seen(workers.size(), std::vector<Seen>(weights.layers.size()));
+    PCM_TRY(each(batches, [&](std::size_t worker, std::size_t i) -> Result<void> {
+      std::vector<float> pixels;
+      PCM_TRY(batches.read(i, pixels));
+      layerwise->watch(
+          spaces[worker], pixels.data(), batches.filled(i),
+          [&](std::size_t layer, bool output, std::span<const float> values) {
+            Seen& of_layer = seen[worker][layer];
+            (output ? of_layer.output : of_layer.input).add(values.data(), values.size());
+          });
+      return {};
+    }));
+    std::vector<ConverterRange> ranges;
+    for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+      Seen& all = seen[0][layer];
+      for (std::size_t worker = 1; worker < seen.size(); ++worker) {
+        all.input.add(seen[worker][layer].input);
+        all.output.add(seen[worker][layer].output);
+      }
+      ranges.push_back(
+          {all.input.quantile(fraction), all.output.quantile(fraction), all.input.any_negative()});
+    }
+    return ranges;
   }
 
   const Network network;
@@ -259,10 +305,20 @@ struct InferenceEngine::Impl {
   std::vector<int> layer_of, norm_of;  ///< by node; kNone = not one of them
   Executor executor;
   std::vector<Workspace> workers;
-  std::optional<Executor> measuring;  ///< one step a node; made when first needed
-  std::vector<Workspace> spaces;      ///< of `measuring`, one a batch
-  std::vector<float> scale, shift;    ///< of one layer at a time
+  std::vector<ValueId> input_of_norm;
+  Converters converters;
+  std::optional<LayerwiseNetwork> layerwise;  ///< made when first needed
+  std::vector<LayerwiseSpace> spaces;         ///< of `layerwise`, one a batch or worker
+  bool stale = true;                          ///< `layerwise` is not as set up
+  std::vector<float> scale, shift;            ///< of one layer at a time
 };
+
+std::int64_t Confusion::correct() const {
+  std::int64_t correct = 0;
+  const std::size_t width = index_of(classes);
+  for (std::size_t c = 0; c < width; ++c) correct += counts[c * width + c];
+  return correct;
+}
 
 InferenceEngine::InferenceEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 InferenceEngine::InferenceEngine(InferenceEngine&&) noexcept = default;
@@ -288,13 +344,13 @@ Result<InferenceEngine> InferenceEngine::create(const Network& network, Precisio
 void InferenceEngine::set_weights(std::span<const float> values) {
   require_size(values.size(), impl_->weights.values.size(), "weights");
   impl_->weights.values.assign(values.begin(), values.end());
-  impl_->fill(impl_->executor);
+  impl_->changed();
 }
 
 void InferenceEngine::set_output_divisors(std::span<const float> divisors) {
   require_size(divisors.size(), impl_->divisors.size(), "output divisors");
   impl_->divisors.assign(divisors.begin(), divisors.end());
-  impl_->fill(impl_->executor);
+  impl_->changed();
 }
 
 std::vector<BatchNormStatistics> InferenceEngine::batch_norms() const { return impl_->norms; }
@@ -307,7 +363,26 @@ void InferenceEngine::set_batch_norms(std::span<const BatchNormStatistics> stati
     require_size(statistics[i].variance.size(), norm.variance.size(), "variances");
     norm = statistics[i];
   }
-  impl_->fill(impl_->executor);
+  impl_->changed();
+}
+
+Result<void> InferenceEngine::set_converters(const Converters& converters) {
+  if (converters.input_bits > 0 || converters.output_bits > 0) {
+    PCM_TRY(impl_->need_float32());
+    require_size(converters.ranges.size(), impl_->weights.layers.size(), "converter ranges");
+  }
+  impl_->converters = converters;
+  impl_->stale = true;
+  return {};
+}
+
+Result<std::vector<ConverterRange>> InferenceEngine::measure_converter_ranges(const Dataset& images,
+                                                                              std::size_t first,
+                                                                              std::size_t count,
+                                                                              double fraction) {
+  PCM_TRY(impl_->need_float32());
+  PCM_TRY(impl_->check(images, first, count));
+  return impl_->measure_ranges(images, first, count, fraction);
 }
 
 Result<std::vector<BatchNormStatistics>> InferenceEngine::measure_batch_norms(const Dataset& images,
@@ -330,7 +405,7 @@ Result<std::vector<float>> InferenceEngine::logits(const Dataset& images, std::s
   return all;
 }
 
-Result<std::int64_t> InferenceEngine::count_correct(const Dataset& images) {
+Result<Confusion> InferenceEngine::classify(const Dataset& images) {
   PCM_TRY(impl_->check(images, 0, images.count()));
   if (impl_->classes() != index_of(images.classes)) {
     return fail(ErrorCode::BadNetwork,
@@ -338,13 +413,21 @@ Result<std::int64_t> InferenceEngine::count_correct(const Dataset& images) {
                             impl_->classes(), images.name, images.classes),
                 "Choose the dataset that the network was trained on.");
   }
-  std::atomic<std::int64_t> correct{0};
-  PCM_TRY(
-      impl_->run(images, 0, images.count(), [&](std::size_t image, std::span<const float> logits) {
-        if (is_largest(logits, images.labels[image]))
-          correct.fetch_add(1, std::memory_order_relaxed);
-      }));
-  return correct.load();
+  const std::size_t classes = impl_->classes();
+  std::vector<std::atomic<std::uint32_t>> counts(classes * classes);
+  const auto count = [&](std::size_t image, std::span<const float> logits) {
+    const std::size_t label = images.labels[image];
+    const auto taken_for = largest(logits);
+    if (!taken_for || label >= classes) return;
+    counts[label * classes + *taken_for].fetch_add(1, std::memory_order_relaxed);
+  };
+  PCM_TRY(impl_->run(images, 0, images.count(), count));
+  return Confusion{images.classes, {counts.begin(), counts.end()}};
+}
+
+Result<std::int64_t> InferenceEngine::count_correct(const Dataset& images) {
+  PCM_ASSIGN(const Confusion confusion, classify(images));
+  return confusion.correct();
 }
 
 }  // namespace pcmlab

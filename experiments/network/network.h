@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -112,6 +113,7 @@ struct Network {
   std::vector<Node> nodes;         ///< in an order in which each node's inputs are ready
   std::vector<ValueShape> shapes;  ///< by ValueId
   ValueId output = 0;              ///< the logits
+  std::map<std::string, std::string> metadata;  ///< the file's metadata_props
 };
 
 /// Shape of a node's output; `inputs` are the shapes of its inputs.

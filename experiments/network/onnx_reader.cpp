@@ -42,6 +42,9 @@ Result<Network> OnnxReader::read() {
     PCM_TRY(read_node(node));
   }
   PCM_TRY(read_output());
+  for (const auto& entry : model_.metadata_props()) {
+    network_.metadata[entry.key()] = entry.value();
+  }
   return std::move(network_);
 }
 

@@ -79,16 +79,18 @@ ConductanceMapping::ConductanceMapping(const WeightSet& weights, const MappingSe
   }
 }
 
-std::vector<float> ConductanceMapping::targets_uS(const WeightSet& weights) const {
-  std::vector<float> targets(2 * weights.values.size(), 0.0f);
+std::vector<float> ConductanceMapping::targets_uS(const WeightSet& weights, std::size_t begin,
+                                                  std::size_t count) const {
+  std::vector<float> targets(2 * count, 0.0f);
   for (const db::LayerRow& layer : layers_) {
-    for_each_scale(layer, [&](double largest, std::size_t begin, std::size_t end) {
+    for_each_scale(layer, [&](double largest, std::size_t first, std::size_t last) {
       if (largest < kSmallestWeight) return;
       const auto scale = static_cast<float>(layer.g_max_uS / largest);
       const auto most = static_cast<float>(largest);
-      for (std::size_t w = begin; w < end; ++w) {
+      const std::size_t end = std::min(last, begin + count);
+      for (std::size_t w = std::max(first, begin); w < end; ++w) {
         const float weight = weights.values[w];
-        targets[2 * w + (weight < 0 ? 1 : 0)] = std::min(std::abs(weight), most) * scale;
+        targets[2 * (w - begin) + (weight < 0 ? 1 : 0)] = std::min(std::abs(weight), most) * scale;
       }
     });
   }

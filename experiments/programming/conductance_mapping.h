@@ -35,8 +35,14 @@ class ConductanceMapping {
   /// From what a run has stored.
   explicit ConductanceMapping(std::vector<db::LayerRow> layers) : layers_(std::move(layers)) {}
 
-  /// Target of every device, uS; 0 = RESET, at most G_max: what is clipped. Length 2 * weights.
-  std::vector<float> targets_uS(const WeightSet& weights) const;
+  /// Targets of the devices of weights [first, first + count), uS; 0 = RESET, at
+  /// most G_max: what is clipped. Length 2 * count.
+  std::vector<float> targets_uS(const WeightSet& weights, std::size_t first,
+                                std::size_t count) const;
+  /// Of all weights.
+  std::vector<float> targets_uS(const WeightSet& weights) const {
+    return targets_uS(weights, 0, weights.values.size());
+  }
 
   /// Weights from conductances, (G+ - G-) * max|W| / G_max. \param g_uS by device.
   std::vector<float> weights(std::span<const float> g_uS) const;

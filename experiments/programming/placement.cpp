@@ -3,20 +3,35 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace pcmlab {
+
+namespace {
+
+/// By pair, word line by word line: whether it has a known-bad device.
+std::vector<bool> bad_pairs(ArrayShape shape, std::span<const DeviceAddress> known_bad) {
+  const std::size_t pairs_per_line = shape.bit_lines / 2;
+  std::vector<bool> bad(pairs_per_line * shape.word_lines, false);
+  for (const DeviceAddress address : known_bad) {
+    if (shape.contains(address) && address.bit_line.index / 2u < pairs_per_line) {
+      bad[address.word_line.index * pairs_per_line + address.bit_line.index / 2] = true;
+    }
+  }
+  return bad;
+}
+
+}  // namespace
+
+std::size_t pairs_of(ArrayShape shape, std::span<const DeviceAddress> known_bad) {
+  const std::vector<bool> bad = bad_pairs(shape, known_bad);
+  return static_cast<std::size_t>(std::count(bad.begin(), bad.end(), false));
+}
 
 Result<std::vector<DeviceAddress>> place_devices(std::size_t devices, ArrayShape shape,
                                                  std::span<const DeviceAddress> known_bad) {
   const std::size_t pairs_per_line = shape.bit_lines / 2;
-  std::vector<bool> bad(pairs_per_line * shape.word_lines, false);
-  const auto pair_of = [&](DeviceAddress address) {
-    return address.word_line.index * pairs_per_line + address.bit_line.index / 2;
-  };
-  for (const DeviceAddress address : known_bad) {
-    if (shape.contains(address) && address.bit_line.index / 2u < pairs_per_line) {
-      bad[pair_of(address)] = true;
-    }
-  }
+  const std::vector<bool> bad = bad_pairs(shape, known_bad);
   std::vector<DeviceAddress> addresses;
   addresses.reserve(devices);
   for (std::size_t pair = 0; pair < bad.size() && addresses.size() < devices; ++pair) {

@@ -11,6 +11,9 @@
 
 namespace pcmlab {
 
+/// Pairs of places side by side on a word line, without those that have a known-bad device.
+std::size_t pairs_of(ArrayShape shape, std::span<const DeviceAddress> known_bad);
+
 /// Fills the array word line by word line, the two devices of a pair side by side, leaving out
 /// known-bad devices (with the other half of their pair's place, so that pairs stay neighbours).
 /// \param devices  2 * weights.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/retention/global_drift_compensation.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
 namespace pcmlab {
 
 std::vector<float> drift_factors(std::span<const double> now_uS,
@@ -12,6 +16,50 @@ std::vector<float> drift_factors(std::span<const double> now_uS,
     factors.push_back(usable ? static_cast<float>(now_uS[l] / reference_uS[l]) : 1.0f);
   }
   return factors;
+}
+
+GdcDevices::GdcDevices(std::span<const db::LayerRow> layers,
+                       std::span<const DeviceAddress> addresses, int every_pair) {
+  for (const db::LayerRow& layer : layers) {
+    std::vector<std::uint32_t> all(static_cast<std::size_t>(2 * layer.rows * layer.columns));
+    std::iota(all.begin(), all.end(), static_cast<std::uint32_t>(2 * layer.first_weight));
+    std::vector<std::uint32_t> some;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(some), [&](std::uint32_t device) {
+      return addresses[device].bit_line.index / 2 % every_pair == 0;
+    });
+    devices_.push_back(some.empty() ? std::move(all) : std::move(some));
+  }
+}
+
+std::vector<double> GdcDevices::sums_uS(std::span<const float> g_uS) const {
+  std::vector<double> sums;
+  for (const std::vector<std::uint32_t>& devices : devices_) {
+    sums.push_back(std::accumulate(
+        devices.begin(), devices.end(), 0.0,
+        [&](double sum, std::uint32_t device) { return sum + static_cast<double>(g_uS[device]); }));
+  }
+  return sums;
+}
+
+std::vector<std::int64_t> GdcDevices::counts() const {
+  std::vector<std::int64_t> counts;
+  for (const auto& devices : devices_) counts.push_back(static_cast<std::int64_t>(devices.size()));
+  return counts;
+}
+
+WeightError weight_error(std::span<const float> measured, std::span<const float> wanted,
+                         double divisor) {
+  double errors = 0, squares = 0, largest = 0;
+  for (std::size_t w = 0; w < wanted.size(); ++w) {
+    const auto weight = static_cast<double>(wanted[w]);
+    const double error = static_cast<double>(measured[w]) / divisor - weight;
+    errors += error * error;
+    squares += weight * weight;
+    largest = std::max(largest, std::abs(weight));
+  }
+  if (largest == 0) return {};
+  return {std::sqrt(errors / static_cast<double>(wanted.size())) / largest,
+          std::sqrt(errors / squares)};
 }
 
 }  // namespace pcmlab

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/retention/run_summary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,6 +11,7 @@
 #include "experiments/characterisation/statistics.h"
 #include "experiments/retention/drift_fit.h"
 #include "experiments/retention/measured_conductances.h"
+#include "experiments/retention/programmed_network.h"
 
 namespace pcmlab {
 namespace {
@@ -22,15 +25,14 @@ std::optional<double> median_of(std::vector<double> values) {
   return median(std::move(values));
 }
 
-double percent(const db::AccuracyRow& row) {
-  return 100.0 * static_cast<double>(row.correct) / static_cast<double>(row.images);
-}
+/// The order in which conditions are shown.
+constexpr std::array<std::string_view, 4> kOrder{"none", "gdc", "adabs", "adabs+gdc"};
 
 void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summary) {
   for (const db::AccuracyRow& row : rows) {
     if (row.images == 0) continue;
     if (!row.sweep) {
-      summary.software_percent = percent(row);
+      summary.software_percent = percent_of(row);
       summary.precision = row.precision;
       continue;
     }
@@ -38,34 +40,108 @@ void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summar
         std::find_if(summary.sweeps.begin(), summary.sweeps.end(),
                      [&](const SweepFigures& f) { return f.sweep.id == *row.sweep; });
     if (figures == summary.sweeps.end()) continue;
-    if (row.compensation == "gdc") {
-      figures->gdc_percent = percent(row);
-      summary.gdc_reference = row.reference;
-    } else if (row.compensation == "none") {
-      figures->none_percent = percent(row);
+    figures->accuracies[condition_of(row)] = row;
+    if (!row.reference.empty()) summary.gdc_reference = row.reference;
+  }
+  const auto place = [&](const std::string& condition) {
+    const std::string_view compensation =
+        std::string_view(condition).substr(0, condition.find(','));
+    return std::find(kOrder.begin(), kOrder.end(), compensation);
+  };
+  for (const SweepFigures& figures : summary.sweeps) {
+    for (const auto& [condition, row] : figures.accuracies) {
+      auto& known = summary.conditions;
+      if (std::find(known.begin(), known.end(), condition) == known.end()) {
+        known.push_back(condition);
+      }
     }
+  }
+  std::stable_sort(summary.conditions.begin(), summary.conditions.end(),
+                   [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
+}
+
+/// Sweeps of one scheduled time become a point.
+void add_points(RunSummary& summary) {
+  std::map<double, std::vector<const SweepFigures*>> by_time;
+  for (const SweepFigures& f : summary.sweeps) by_time[f.sweep.scheduled_s].push_back(&f);
+  for (const auto& [scheduled_s, sweeps] : by_time) {
+    TimePoint point;
+    point.scheduled_s = scheduled_s;
+    point.sum_ratio = 0;
+    const auto count = static_cast<double>(sweeps.size());
+    std::map<std::string, std::vector<double>> percents;
+    for (const SweepFigures* sweep : sweeps) {
+      point.after_s += sweep->sweep.after_s / count;
+      point.sum_ratio += sweep->sum_ratio / count;
+      for (const auto& [condition, row] : sweep->accuracies) {
+        percents[condition].push_back(percent_of(row));
+      }
+    }
+    for (const auto& [condition, values] : percents) {
+      PointAccuracy& accuracy = point.accuracies[condition];
+      const Moments figures = moments(values);
+      accuracy.mean_percent = figures.mean;
+      if (values.size() > 1) accuracy.deviation_percent = figures.deviation;
+      accuracy.reads = static_cast<int>(values.size());
+    }
+    summary.points.push_back(std::move(point));
   }
 }
 
-/// The devices of a class over all sweeps.
-struct ClassData {
-  const std::vector<std::vector<float>>& g_uS;  ///< by sweep, by device
-  const std::vector<double>& sweep_tick_s;
-  const db::Placement& placement;
-  const db::ProgrammingResult& result;
+/// Devices that converged, over all readings: all of them, or of several fillings every so many-th.
+struct Devices {
+  std::vector<float> targets_uS;
+  std::vector<std::int64_t> last_pulse_ticks_ns;
+  std::vector<std::size_t> filling;
+  std::vector<std::vector<float>> g_uS;     ///< by reading, by device
+  std::vector<std::vector<double>> tick_s;  ///< by reading, by filling: the middle of the sweep
 };
 
-ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData& data,
+Result<void> add_filling(db::RunStore& store, const ProgrammedNetwork& network, std::size_t filling,
+                         RunSummary& summary, Devices& devices) {
+  const db::RowId programming = network.fillings[filling].id;
+  PCM_ASSIGN(const db::ProgrammingResult result, store.programming_result(programming));
+  const auto count = [&](db::Verdict verdict) {
+    return std::count(result.verdicts.begin(), result.verdicts.end(), verdict);
+  };
+  summary.stuck_low += count(db::Verdict::StuckLow);
+  summary.stuck_high += count(db::Verdict::StuckHigh);
+  summary.max_iterations += count(db::Verdict::MaxIterations);
+  if (network.readings.empty()) return {};
+  PCM_ASSIGN(const db::Placement placement, store.placement(programming));
+  std::vector<std::size_t> chosen;
+  for (std::size_t d = 0, seen = 0; d < placement.targets_uS.size(); ++d) {
+    if (result.verdicts[d] != db::Verdict::Converged) continue;
+    if (seen++ % network.fillings.size() == 0) chosen.push_back(d);
+  }
+  for (const std::size_t d : chosen) {
+    devices.targets_uS.push_back(placement.targets_uS[d]);
+    devices.last_pulse_ticks_ns.push_back(result.last_pulse_ticks_ns[d]);
+    devices.filling.push_back(filling);
+  }
+  devices.g_uS.resize(network.readings.size());
+  devices.tick_s.resize(network.readings.size());
+  for (std::size_t i = 0; i < network.readings.size(); ++i) {
+    const db::SweepRow& sweep = network.readings[i].sweeps[filling];
+    PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
+    const auto g_uS =
+        conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
+    for (const std::size_t d : chosen) devices.g_uS[i].push_back(g_uS[d]);
+    devices.tick_s[i].push_back(
+        0.5e-9 * static_cast<double>(sweep.stamp.first_tick_ns + sweep.stamp.last_tick_ns));
+  }
+  return {};
+}
+
+ConductanceClass summarise_class(double low_uS, double high_uS, const Devices& data,
                                  std::vector<double>& exponents_above) {
   ConductanceClass out;
   out.low_uS = low_uS;
   out.high_uS = high_uS;
   std::vector<std::size_t> members;
-  for (std::size_t d = 0; d < data.placement.targets_uS.size(); ++d) {
-    const auto target = static_cast<double>(data.placement.targets_uS[d]);
-    if (data.result.verdicts[d] == db::Verdict::Converged && target >= low_uS && target < high_uS) {
-      members.push_back(d);
-    }
+  for (std::size_t d = 0; d < data.targets_uS.size(); ++d) {
+    const auto target = static_cast<double>(data.targets_uS[d]);
+    if (target >= low_uS && target < high_uS) members.push_back(d);
   }
   out.devices = static_cast<std::int64_t>(members.size());
   if (members.empty()) return out;
@@ -75,13 +151,13 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData&
   std::vector<double> age_s(sweeps), g(sweeps);
   double sum = 0, sum_of_squares = 0;
   for (const std::size_t d : members) {
-    const auto target = static_cast<double>(data.placement.targets_uS[d]);
+    const auto target = static_cast<double>(data.targets_uS[d]);
     const double error = static_cast<double>(data.g_uS[0][d]) - target;
     sum += error;
     sum_of_squares += error * error;
     for (std::size_t s = 0; s < sweeps; ++s) {
       age_s[s] =
-          data.sweep_tick_s[s] - 1e-9 * static_cast<double>(data.result.last_pulse_ticks_ns[d]);
+          data.tick_s[s][data.filling[d]] - 1e-9 * static_cast<double>(data.last_pulse_ticks_ns[d]);
       g[s] = static_cast<double>(data.g_uS[s][d]);
     }
     if (const auto fit = fit_drift(age_s, g)) {
@@ -105,27 +181,36 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const ClassData&
   return out;
 }
 
-Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
-  PCM_ASSIGN(const db::ProgrammingResult result, store.programming_result(summary.programming->id));
-  summary.stuck_low =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::StuckLow);
-  summary.stuck_high =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::StuckHigh);
-  summary.max_iterations =
-      std::count(result.verdicts.begin(), result.verdicts.end(), db::Verdict::MaxIterations);
-  if (summary.sweeps.empty()) return {};
-  PCM_ASSIGN(const db::Placement placement, store.placement(summary.programming->id));
-  std::vector<std::vector<float>> g_uS;
-  std::vector<double> sweep_tick_s;
-  for (const SweepFigures& figures : summary.sweeps) {
-    const db::SweepRow& sweep = figures.sweep;
-    PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
-    g_uS.push_back(
-        conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples));
-    sweep_tick_s.push_back(
-        0.5e-9 * static_cast<double>(sweep.stamp.first_tick_ns + sweep.stamp.last_tick_ns));
+/// The fillings as one programming.
+db::ProgrammingRow sum_of(const std::vector<db::ProgrammingRow>& fillings) {
+  db::ProgrammingRow sum = fillings.front();
+  for (auto filling = fillings.begin() + 1; filling != fillings.end(); ++filling) {
+    sum.iterations = std::max(sum.iterations, filling->iterations);
+    sum.nonzero_targets += filling->nonzero_targets;
+    sum.converged += filling->converged;
+    sum.pulses += filling->pulses;
+    sum.end_tick_ns = filling->end_tick_ns;
   }
-  const ClassData data{g_uS, sweep_tick_s, placement, result};
+  return sum;
+}
+
+void add_readings(const ProgrammedNetwork& network, RunSummary& summary) {
+  for (const NetworkReading& reading : network.readings) {
+    SweepFigures figures;
+    figures.sweep = reading.sweeps.front();
+    const double reference_uS = network.readings.front().sum_uS();
+    if (reference_uS > 0) figures.sum_ratio = reading.sum_uS() / reference_uS;
+    summary.sweeps.push_back(std::move(figures));
+  }
+}
+
+Result<void> add_devices(db::RunStore& store, const ProgrammedNetwork& network,
+                         RunSummary& summary) {
+  Devices data;
+  for (std::size_t filling = 0; filling < network.fillings.size(); ++filling) {
+    PCM_TRY(add_filling(store, network, filling, summary, data));
+  }
+  if (network.readings.empty()) return {};
   std::vector<double> exponents, sigmas;
   for (std::size_t i = 0; i + 1 < kClassEdges_uS.size(); ++i) {
     summary.classes.push_back(
@@ -141,26 +226,33 @@ Result<void> add_devices(db::RunStore& store, RunSummary& summary) {
 
 }  // namespace
 
+std::string condition_of(const db::AccuracyRow& row) {
+  std::string condition = row.compensation;
+  if (row.input_bits > 0) condition += fmt::format(", {} bit in", row.input_bits);
+  if (row.output_bits > 0) condition += fmt::format(", {} bit out", row.output_bits);
+  return condition;
+}
+
+double percent_of(const db::AccuracyRow& row) {
+  return 100.0 * static_cast<double>(row.correct) / static_cast<double>(row.images);
+}
+
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   RunSummary summary;
   PCM_ASSIGN(summary.run, store.run(run));
-  PCM_ASSIGN(const auto programmings, store.programmings(run));
-  PCM_ASSIGN(const auto sweeps, store.sweeps(run));
-  for (const db::SweepRow& sweep : sweeps) {
-    if (!sweep.complete) continue;
-    SweepFigures figures;
-    figures.sweep = sweep;
-    if (!summary.sweeps.empty() && summary.sweeps.front().sweep.sum_uS > 0) {
-      figures.sum_ratio = sweep.sum_uS / summary.sweeps.front().sweep.sum_uS;
-    }
-    summary.sweeps.push_back(figures);
-  }
+  PCM_ASSIGN(const ProgrammedNetwork network, programmed_network(store, run));
+  add_readings(network, summary);
   PCM_ASSIGN(const auto accuracies, store.accuracies(run));
   add_accuracies(accuracies, summary);
-  if (!programmings.empty()) {
-    summary.programming = programmings.back();
-    if (summary.programming->complete) PCM_TRY(add_devices(store, summary));
+  add_points(summary);
+  if (network.fillings.empty()) {
+    PCM_ASSIGN(const auto programmings, store.programmings(run));
+    if (!programmings.empty()) summary.programming = programmings.back();
+    return summary;
   }
+  summary.fillings = static_cast<int>(network.fillings.size());
+  summary.programming = sum_of(network.fillings);
+  PCM_TRY(add_devices(store, network, summary));
   return summary;
 }
 

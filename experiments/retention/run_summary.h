@@ -3,6 +3,7 @@
 /// The figures of a run that a lab asks for first, computed from what the database holds.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,15 +13,30 @@
 
 namespace pcmlab {
 
-/// One time point.
+/// One read of the network's weights.
 struct SweepFigures {
-  db::SweepRow sweep;
-  double sum_ratio = 1;  ///< sum of all conductances over that of the first sweep
-  std::optional<double> none_percent;
-  std::optional<double> gdc_percent;
+  db::SweepRow sweep;    ///< of the first filling
+  double sum_ratio = 1;  ///< sum of all conductances over that of the first read
+  std::map<std::string, db::AccuracyRow> accuracies;  ///< by condition, see condition_of()
 };
 
-/// Devices whose targets lie in [low_uS, high_uS) and that converged.
+/// Accuracy at one time point over its repeated reads.
+struct PointAccuracy {
+  double mean_percent = 0;
+  std::optional<double> deviation_percent;  ///< standard deviation of one read; none of one alone
+  int reads = 0;
+};
+
+/// All sweeps of one scheduled time.
+struct TimePoint {
+  double scheduled_s = 0;
+  double after_s = 0;    ///< mean of the sweeps' middles after programming
+  double sum_ratio = 1;  ///< mean
+  std::map<std::string, PointAccuracy> accuracies;  ///< by condition
+};
+
+/// Devices whose targets lie in [low_uS, high_uS) and that converged; where the array was filled
+/// several times, every so many-th of them.
 struct ConductanceClass {
   double low_uS = 0, high_uS = 0;
   std::int64_t devices = 0;
@@ -33,9 +49,12 @@ struct ConductanceClass {
 
 struct RunSummary {
   db::RunRow run;
-  std::optional<db::ProgrammingRow> programming;
+  std::optional<db::ProgrammingRow> programming;  ///< of the network; all fillings together
+  int fillings = 1;                               ///< of the array, one after another
   std::int64_t stuck_low = 0, stuck_high = 0, max_iterations = 0;  ///< devices not converged
   std::vector<SweepFigures> sweeps;                                ///< complete ones
+  std::vector<TimePoint> points;                                   ///< of these, by time
+  std::vector<std::string> conditions;    ///< that were evaluated, in the order of the literature
   std::vector<ConductanceClass> classes;  ///< from low to high; empty without sweeps
   std::optional<double> sigma_uS;         ///< median of the classes' error_sigma_uS
   std::optional<double> drift_exponent;   ///< median over converged devices above 5 uS
@@ -43,6 +62,12 @@ struct RunSummary {
   std::string precision;
   std::string gdc_reference;
 };
+
+/// What an accuracy was counted under: its compensation, and the bits of its converters if it had
+/// some: "gdc", "gdc, 8 bit in, 6 bit out". The same step twice: the later one counts.
+std::string condition_of(const db::AccuracyRow& row);
+
+double percent_of(const db::AccuracyRow& row);
 
 /// Errors: NotFound, those of the database.
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run);

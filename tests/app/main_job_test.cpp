@@ -43,9 +43,14 @@ TEST(MainJob, ProgramsTheWholeNetworkAndKeepsItsAccuracy) {
   const auto& last = json.at("sweeps").back();
   const double software = json.at("software_percent").get<double>();
   EXPECT_GT(software, 90);
-  EXPECT_GT(first.at("none_percent").get<double>(), software - 3);
-  EXPECT_LT(last.at("none_percent").get<double>(), 30);
-  EXPECT_GT(last.at("gdc_percent").get<double>(), software - 5);
+  const auto percent = [](const nlohmann::json& sweep, const char* condition) {
+    return sweep.at("accuracy_percent").at(condition).get<double>();
+  };
+  EXPECT_GT(percent(first, "none"), software - 3);
+  EXPECT_LT(percent(last, "none"), 30);
+  EXPECT_GT(percent(last, "gdc"), software - 5);
+  EXPECT_GT(percent(last, "adabs"), software - 3);
+  EXPECT_EQ(percent(last, "adabs+gdc"), percent(last, "adabs"));
   EXPECT_GT(std::filesystem::file_size(folder / "plots/run-1.png"), 20'000u);
 
   const CommandResult runs = pcmlab({"runs", "--database", database});

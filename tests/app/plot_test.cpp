@@ -88,8 +88,8 @@ DriftBand band(const std::string& label, double g_uS, double exponent) {
 RetentionPlot made_up() {
   return {"Retention of a made-up chip",
           "run 1 · nobody's network",
-          {{"No compensation", {25, 1000, 86400}, {91.5, 60.25, 10.0}},
-           {"Global drift compensation", {25, 1000, 86400}, {92.5, 92.25, 91.75}}},
+          {{"No compensation", {25, 1000, 86400}, {91.5, 60.25, 10.0}, {0, 0, 0}},
+           {"Global drift compensation", {25, 1000, 86400}, {92.5, 92.25, 91.75}, {0, 0.25, 0.5}}},
           93.4,
           {band("0–5 µS", 2.5, 0.06), band("20–25 µS", 22.5, 0.049)}};
 }
@@ -172,6 +172,7 @@ TEST_F(PlotTest, DrawsASingleTimePoint) {
   for (AccuracySeries& series : plot.accuracy) {
     series.after_s.resize(1);
     series.percent.resize(1);
+    series.deviation_percent.resize(1);
   }
   for (DriftBand& drift : plot.drift) {
     for (auto* column : {&drift.after_s, &drift.median_uS, &drift.low_uS, &drift.high_uS}) {
@@ -207,7 +208,8 @@ TEST_F(PlotTest, LeavesOutWhatAnAxisCannotShowAndSortsByTime) {
   RetentionPlot plot = made_up();
   const std::string expected = svg_of(plot, file("a.svg"));
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  plot.accuracy[0] = {"No compensation", {0, 86400, 25, 50, 1000}, {50, 10.0, 91.5, kNaN, 60.25}};
+  plot.accuracy[0] = {
+      "No compensation", {0, 86400, 25, 50, 1000}, {50, 10.0, 91.5, kNaN, 60.25}, {0, 0, 0, 0, 0}};
   plot.drift[0].after_s.insert(plot.drift[0].after_s.begin(), 300);
   plot.drift[0].median_uS.insert(plot.drift[0].median_uS.begin(), -0.1);
   plot.drift[0].low_uS.insert(plot.drift[0].low_uS.begin(), -0.4);
@@ -219,7 +221,7 @@ TEST_F(PlotTest, KeepsManyLabelsApart) {
   RetentionPlot plot = made_up();
   plot.accuracy.clear();
   for (int i = 0; i < 8; ++i) {
-    plot.accuracy.push_back({"Curve " + std::to_string(i), {25, 86400}, {92, 91}});
+    plot.accuracy.push_back({"Curve " + std::to_string(i), {25, 86400}, {92, 91}, {0, 0}});
   }
   const std::string svg = svg_of(plot, file("plot.svg"));
   std::set<double> heights;

@@ -41,6 +41,9 @@ assert np.array_equal(np.float32([row["target_uS"] for row in rows]), npz["targe
 assert npz["measured_uS"].shape == (len(npz["sweep_number"]), devices)
 for number, measured in zip(npz["sweep_number"], npz["measured_uS"]):
     assert np.array_equal(np.float32([row[f"sweep_{number}_uS"] for row in rows]), measured)
+assert np.array_equal(np.float32([row["weight_per_uS"] for row in rows]), npz["weight_per_uS"])
+per_uS = npz["layer_max_abs_weight"] / npz["layer_g_max_uS"]
+assert np.allclose(npz["weight_per_uS"], per_uS[npz["layer"]], rtol=1e-6)
 places = set(zip(npz["word_line"].tolist(), npz["bit_line"].tolist()))
 assert len(places) == devices
 assert npz["weight"].tolist() == [i // 2 for i in range(devices)]

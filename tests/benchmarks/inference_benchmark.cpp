@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "experiments/network/adaptive_batch_norm.h"
 #include "experiments/network/dataset.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/network.h"
@@ -40,6 +41,28 @@ void test_set(benchmark::State& state, Precision precision) {
                                                   benchmark::Counter::kIsIterationInvariantRate);
 }
 
+/// AdaBS and the test set behind it: at most 1.6 times the test set alone.
+void adapted_test_set(benchmark::State& state, Precision precision) {
+  if (!runs(state, precision)) return;
+  auto engine = InferenceEngine::create(network(), precision).value();
+  const auto trained = engine.batch_norms();
+  for (auto _ : state) {
+    adapt_batch_norms(engine, images(), {}, [] { return Result<void>(); }).value();
+    benchmark::DoNotOptimize(engine.count_correct(images()).value());
+    engine.set_batch_norms(trained);
+  }
+}
+
+/// With 8-bit converters in front of and behind every layer.
+void converted_test_set(benchmark::State& state) {
+  auto engine = InferenceEngine::create(network(), Precision::Float32).value();
+  Converters converters{8, 8, engine.measure_converter_ranges(images(), 0, 200, 0.999).value()};
+  if (!engine.set_converters(converters)) state.SkipWithError("converters were refused");
+  std::int64_t correct = 0;
+  for (auto _ : state) correct = engine.count_correct(images()).value();
+  state.counters["correct"] = static_cast<double>(correct);
+}
+
 void swap_weights(benchmark::State& state, Precision precision) {
   if (!runs(state, precision)) return;
   auto engine = InferenceEngine::create(network(), precision).value();
@@ -68,6 +91,13 @@ BENCHMARK_CAPTURE(test_set, float32, Precision::Float32)
     ->Arg(50)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
+BENCHMARK_CAPTURE(adapted_test_set, bfloat16, Precision::Bfloat16)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+BENCHMARK_CAPTURE(adapted_test_set, float32, Precision::Float32)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+BENCHMARK(converted_test_set)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK_CAPTURE(swap_weights, bfloat16, Precision::Bfloat16)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(swap_weights, float32, Precision::Float32)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(create_engine, bfloat16, Precision::Bfloat16)->Unit(benchmark::kMillisecond);

@@ -71,10 +71,37 @@ TEST(Migration, OfVersion1GivesPlacementsToTheirProgrammingsAndLayersToTheirStep
             ErrorCode::Database);
 }
 
-TEST(Migration, OfVersion2LeavesLayersWithOneScale) {
+TEST(Migration, OfVersion2LeavesSweepsReadOnceAndAccuraciesWithoutConverters) {
   const TemporaryFolder folder;
   make_old_database(
       folder / "a.db", 2,
+      kBoard + run_row(1) +
+          "INSERT INTO programming (id, run_id, step_id, verify_samples, read_voltage_mV,"
+          " gain_uS_per_code, offset_uS, begun_utc) VALUES (5, 1, 1, 5, 200, 0.2, 0, '');"
+          "INSERT INTO sweep (id, run_id, step_id, programming_id, ordinal, scheduled_s, slip_s,"
+          " samples, read_voltage_mV, gain_uS_per_code, offset_uS, temperature_K, begun_utc)"
+          " VALUES (1, 1, 1, 5, 3, 25, 0, 5, 200, 0.2, 0, 300, '');"
+          "INSERT INTO accuracy VALUES (1, 1, 1, 'gdc', 'verify', 'float32', 25, 10, 9, 1, '');");
+  auto store = must(RunStore::open(folder / "a.db"));
+  const auto sweeps = must(store.sweeps(1));
+  ASSERT_EQ(sweeps.size(), 1U);
+  EXPECT_EQ(sweeps[0].repeat, 0);
+  EXPECT_EQ(sweeps[0].ordinal, 3);
+  const auto accuracies = must(store.accuracies(1));
+  ASSERT_EQ(accuracies.size(), 1U);
+  EXPECT_EQ(accuracies[0].correct, 9);
+  EXPECT_EQ(accuracies[0].input_bits, 0);
+  EXPECT_EQ(accuracies[0].output_bits, 0);
+  EXPECT_FALSE(must(store.confusion(1)).has_value());
+  EXPECT_EQ(must(store.database().query_integer(
+                "SELECT repeat FROM accuracy_over_time WHERE accuracy_percent = 90")),
+            0);
+}
+
+TEST(Migration, OfVersion3LeavesLayersWithOneScale) {
+  const TemporaryFolder folder;
+  make_old_database(
+      folder / "a.db", 3,
       kBoard + run_row(1) + "INSERT INTO layer VALUES (1, 1, 1, 0, 'fc', 3, 1, 0, 0.5, 25);");
   auto store = must(RunStore::open(folder / "a.db"));
   const auto layers = must(store.layers(1));

@@ -268,6 +268,62 @@ TEST_F(RoundTrip, OfAccuracies) {
   EXPECT_EQ(read[1].wall_s, 2);
 }
 
+TEST_F(RoundTrip, OfAccuraciesWithWhatTheyRestOn) {
+  auto store = writer();
+  const PreparedRun prepared = prepare_run(store);
+  const RowId sweep = must(store.begin_sweep(sweep_start(prepared, 0)));
+  AccuracyRow row{0, prepared.run, sweep, "adabs", "", "float32", 30, 6, 5, 2, 8, 6};
+  const RowId id = must(store.add_accuracy(row, {2, {3, 1, 0, 2}}));
+  const RowId without = must(store.add_accuracy(row));
+  EXPECT_EQ(must(reader().accuracies(prepared.run)).at(0).input_bits, 8);
+  EXPECT_EQ(must(reader().accuracies(prepared.run)).at(0).output_bits, 6);
+  const auto matrix = must(reader().confusion(id));
+  ASSERT_TRUE(matrix.has_value());
+  EXPECT_EQ(matrix->classes, 2);
+  EXPECT_THAT(matrix->counts, ElementsAre(3, 1, 0, 2));
+  EXPECT_FALSE(must(reader().confusion(without)).has_value());
+
+  must(store.add_gdc_reference(
+      prepared.step, std::vector<GdcReferenceRow>{{0, "first-sweep", sweep, 8, 120, 1500.5},
+                                                  {1, "targets", std::nullopt, 1, 20, 80}}));
+  const auto reference = must(reader().gdc_reference(prepared.step));
+  ASSERT_EQ(reference.size(), 2U);
+  EXPECT_EQ(reference[0].sweep, sweep);
+  EXPECT_EQ(reference[0].every_pair, 8);
+  EXPECT_EQ(reference[0].devices, 120);
+  EXPECT_EQ(reference[0].sum_uS, 1500.5);
+  EXPECT_EQ(reference[1].kind, "targets");
+  EXPECT_EQ(reference[1].sweep, std::nullopt);
+
+  EXPECT_FALSE(must(reader().calibration(prepared.step)).has_value());
+  must(store.add_calibration(prepared.step, {"train", 7, 13, 200, 0.75, {5, 4'000'000'000U, 0}}));
+  const auto calibration = must(reader().calibration(prepared.step));
+  ASSERT_TRUE(calibration.has_value());
+  EXPECT_EQ(calibration->images, "train");
+  EXPECT_EQ(calibration->seed, 7U);
+  EXPECT_EQ(calibration->batches, 13);
+  EXPECT_EQ(calibration->batch_images, 200);
+  EXPECT_EQ(calibration->momentum, 0.75);
+  EXPECT_THAT(calibration->indices, ElementsAre(5, 4'000'000'000U, 0));
+
+  must(store.add_layer_states(
+      prepared.step,
+      std::vector<LayerStateRow>{{sweep, 0, 0.75, 0.125, 0.25, 0.375, 0.5, 0.625, 0.875},
+                                 {sweep, 1, 1, 0, 0, 0, 0, std::nullopt, std::nullopt}}));
+  const auto states = must(reader().layer_states(prepared.step));
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_EQ(states[0].sweep, sweep);
+  EXPECT_EQ(states[0].gdc_factor, 0.75);
+  EXPECT_EQ(states[0].weight_error_of_max, 0.125);
+  EXPECT_EQ(states[0].weight_error_of_rms, 0.25);
+  EXPECT_EQ(states[0].gdc_weight_error_of_max, 0.375);
+  EXPECT_EQ(states[0].gdc_weight_error_of_rms, 0.5);
+  EXPECT_EQ(states[0].activation_mean_shift, 0.625);
+  EXPECT_EQ(states[0].activation_variance_ratio, 0.875);
+  EXPECT_EQ(states[1].layer, 1);
+  EXPECT_EQ(states[1].activation_mean_shift, std::nullopt);
+}
+
 class BulkRoundTrip : public RoundTrip, public testing::WithParamInterface<std::size_t> {};
 
 TEST_P(BulkRoundTrip, OfAPlacement) {
@@ -332,6 +388,7 @@ TEST_P(BulkRoundTrip, OfASweep) {
   start.gain_uS_per_code = 0.19;
   start.offset_uS = 0.02;
   start.temperature_K = 301.5;
+  start.repeat = 2;
   const RowId id = must(store.begin_sweep(start));
   const auto code_sums = make_code_sums(GetParam(), 6);
   must(store.add_sweep_blocks(id, make_blocks(code_sums, kMaxBlockDevices)));
@@ -355,6 +412,7 @@ TEST_P(BulkRoundTrip, OfASweep) {
   EXPECT_EQ(row.gain_uS_per_code, 0.19);
   EXPECT_EQ(row.offset_uS, 0.02);
   EXPECT_EQ(row.temperature_K, 301.5);
+  EXPECT_EQ(row.repeat, 2);
   EXPECT_TRUE(row.complete);
   EXPECT_EQ(row.devices, static_cast<std::int64_t>(GetParam()));
   EXPECT_EQ(row.stamp.first_tick_ns, 0);

@@ -189,9 +189,18 @@ INSTANTIATE_TEST_SUITE_P(
         "INSERT INTO sweep_block VALUES (9, 2, 0, 65537, 1, 2, 0, '', 0, zeroblob(131074))",
         "INSERT INTO sweep_block VALUES (9, 2, 0, 0, 1, 2, 0, '', 0, x'')",
         "INSERT INTO sweep_block VALUES (9, 2, 0, 1, 1, 2, 0, '', 0, '12')",
-        "INSERT INTO accuracy VALUES (1, 1, NULL, 'none', '', 'float32', 0, 10, 11, 1, '')",
-        "INSERT INTO accuracy VALUES (1, 1, NULL, 'none', '', 'float32', 0, 0, 0, 1, '')",
-        "INSERT INTO accuracy VALUES (1, 1, 7, 'none', '', 'float32', 0, 10, 1, 1, '')",
+        "INSERT INTO accuracy VALUES (1, 1, NULL, 'none', '', 'float32', 0, 10, 11, 1, '', 0, 0)",
+        "INSERT INTO accuracy VALUES (1, 1, NULL, 'none', '', 'float32', 0, 0, 0, 1, '', 0, 0)",
+        "INSERT INTO accuracy VALUES (1, 1, 7, 'none', '', 'float32', 0, 10, 1, 1, '', 0, 0)",
+        "INSERT INTO accuracy VALUES (1, 1, 1, 'none', '', 'float32', 0, 10, 1, 1, '', -1, 0)",
+        "INSERT INTO accuracy_confusion VALUES (7, 1, 0, x'00000000')",
+        "INSERT INTO gdc_reference VALUES (1, 1, 0, 'guess', NULL, 1, 1, 1)",
+        "INSERT INTO gdc_reference VALUES (1, 1, 0, 'first-sweep', NULL, 1, 1, 1)",
+        "INSERT INTO gdc_reference VALUES (1, 1, 0, 'targets', 1, 1, 1, 1)",
+        "INSERT INTO gdc_reference VALUES (1, 1, 0, 'targets', NULL, 0, 1, 1)",
+        "INSERT INTO calibration VALUES (1, '', 1, 1, 1, 0.5, 2, 0, x'00000000')",
+        "INSERT INTO layer_state VALUES (1, 1, 7, 0, 1, 0, 0, 0, 0, NULL, NULL)",
+        "UPDATE sweep SET repeat = -1 WHERE id = 2",
         "INSERT INTO event VALUES (1, 1, '', '', '', 0)"));
 
 }  // namespace

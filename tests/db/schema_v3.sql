@@ -202,7 +202,7 @@ CREATE TABLE sweep (
   last_tick_ns     INTEGER CHECK ((last_tick_ns IS NOT NULL) = complete
                                   AND last_tick_ns >= first_tick_ns),
   sum_uS           REAL CHECK ((sum_uS IS NOT NULL) = complete),  -- of all devices
-  after_s          REAL CHECK ((after_s IS NOT NULL) = complete),
+  after_s          REAL CHECK ((after_s IS NOT NULL) = complete), repeat INTEGER NOT NULL DEFAULT 0 CHECK (repeat >= 0),
   UNIQUE (step_id, programming_id, ordinal)
 ) STRICT;
 CREATE INDEX sweep_by_run ON sweep (run_id);
@@ -236,7 +236,7 @@ CREATE TABLE accuracy (
   correct        INTEGER NOT NULL CHECK (correct BETWEEN 0 AND images),
   wall_s         REAL NOT NULL,
   utc            TEXT NOT NULL
-) STRICT;
+, input_bits INTEGER NOT NULL DEFAULT 0 CHECK (input_bits >= 0), output_bits INTEGER NOT NULL DEFAULT 0 CHECK (output_bits >= 0)) STRICT;
 CREATE INDEX accuracy_by_run ON accuracy (run_id);
 CREATE INDEX accuracy_by_sweep ON accuracy (sweep_id);
 CREATE TRIGGER pulse_batch_is_final BEFORE UPDATE ON pulse_batch
@@ -280,13 +280,6 @@ CREATE VIEW sweep_overview AS
          sweep.sum_uS / sweep.device_count AS mean_uS, sweep.temperature_K,
          sweep.first_tick_ns, sweep.last_tick_ns, sweep.begun_utc
   FROM sweep;
-CREATE VIEW accuracy_over_time AS
-  -- Accuracy against the time after programming; without a sweep: the software baseline.
-  SELECT accuracy.run_id, run.name AS run_name, run.network_name, accuracy.sweep_id,
-         sweep.ordinal AS sweep_ordinal, accuracy.after_s, accuracy.compensation,
-         accuracy.reference, accuracy.precision, accuracy.images, accuracy.correct,
-         100.0 * accuracy.correct / accuracy.images AS accuracy_percent
-  FROM accuracy JOIN run ON run.id = accuracy.run_id LEFT JOIN sweep ON sweep.id = accuracy.sweep_id;
 CREATE TABLE "layer" (
   -- An analog layer as a step programmed it: it owns weights first_weight .. first_weight + outputs
   -- * inputs - 1, row by row; a weight of max_abs_weight is a conductance of g_max_uS.
@@ -299,7 +292,7 @@ CREATE TABLE "layer" (
   inputs         INTEGER NOT NULL CHECK (inputs > 0),  -- biases included
   first_weight   INTEGER NOT NULL CHECK (first_weight >= 0),
   max_abs_weight REAL NOT NULL,
-  g_max_uS       REAL NOT NULL, row_max_abs_weight_f32 BLOB CHECK (length(row_max_abs_weight_f32) = 4 * outputs),
+  g_max_uS       REAL NOT NULL,
   UNIQUE (step_id, ordinal)
 ) STRICT;
 CREATE INDEX layer_by_run ON layer (run_id);
@@ -354,3 +347,70 @@ CREATE VIEW known_bad_device AS
                          WHERE other.word_line = bad_device.word_line
                            AND other.bit_line = bad_device.bit_line
                            AND chip.board_id IS run.board_id AND chip.sample = run.sample);
+CREATE TABLE accuracy_confusion (
+  -- How many images of each class were taken for which, class after class of what they are.
+  accuracy_id INTEGER PRIMARY KEY REFERENCES accuracy (id),
+  classes     INTEGER NOT NULL CHECK (classes >= 1),
+  crc32c      INTEGER NOT NULL,
+  counts_u32  BLOB NOT NULL CHECK (length(counts_u32) = 4 * classes * classes)
+) STRICT;
+CREATE TABLE gdc_reference (
+  -- What global drift compensation takes as no drift: the sum over devices of a layer.
+  id           INTEGER PRIMARY KEY,
+  step_id      INTEGER NOT NULL REFERENCES step (id),  -- of the accuracies that use it
+  layer        INTEGER NOT NULL CHECK (layer >= 0),    -- its ordinal
+  kind         TEXT NOT NULL CHECK (kind IN ('first-sweep', 'verify', 'targets')),
+  sweep_id     INTEGER REFERENCES sweep (id),
+  every_pair   INTEGER NOT NULL CHECK (every_pair >= 1),  -- of bit lines; 1: all devices
+  device_count INTEGER NOT NULL CHECK (device_count >= 0),
+  sum_uS       REAL NOT NULL,
+  CHECK ((sweep_id IS NOT NULL) = (kind = 'first-sweep')),
+  UNIQUE (step_id, layer)
+) STRICT;
+CREATE INDEX gdc_reference_by_sweep ON gdc_reference (sweep_id);
+CREATE TABLE calibration (
+  -- Training images on which an accuracy step adapted batch norms and chose converter ranges.
+  step_id      INTEGER PRIMARY KEY REFERENCES step (id),
+  images       TEXT NOT NULL,  -- data set, files and their checksums
+  seed         INTEGER NOT NULL,
+  batches      INTEGER NOT NULL CHECK (batches >= 1),
+  batch_images INTEGER NOT NULL CHECK (batch_images >= 1),
+  momentum     REAL NOT NULL,  -- what a mini-batch leaves of the statistics before it
+  image_count  INTEGER NOT NULL CHECK (image_count >= 1),
+  crc32c       INTEGER NOT NULL,
+  indices_u32  BLOB NOT NULL CHECK (length(indices_u32) = 4 * image_count)
+) STRICT;
+CREATE TABLE layer_state (
+  -- A layer at a sweep. Errors are rms over its weights, of the largest magnitude of a weight and of
+  -- the rms of the weights; activations are those in front of its batch norm, NULL if there is none
+  -- or none was adapted.
+  id                        INTEGER PRIMARY KEY,
+  step_id                   INTEGER NOT NULL REFERENCES step (id),
+  sweep_id                  INTEGER NOT NULL REFERENCES sweep (id),
+  layer                     INTEGER NOT NULL CHECK (layer >= 0),
+  gdc_factor                REAL NOT NULL,
+  weight_error_of_max       REAL NOT NULL,
+  weight_error_of_rms       REAL NOT NULL,
+  gdc_weight_error_of_max   REAL NOT NULL,  -- of weights divided by gdc_factor
+  gdc_weight_error_of_rms   REAL NOT NULL,
+  activation_mean_shift     REAL,  -- rms over channels, in trained standard deviations
+  activation_variance_ratio REAL,  -- to the trained variance, mean over channels
+  UNIQUE (step_id, sweep_id, layer)
+) STRICT;
+CREATE INDEX layer_state_by_sweep ON layer_state (sweep_id);
+CREATE TRIGGER accuracy_confusion_is_final BEFORE UPDATE ON accuracy_confusion
+BEGIN SELECT raise(ABORT, 'an accuracy is never changed'); END;
+CREATE TRIGGER gdc_reference_is_final BEFORE UPDATE ON gdc_reference
+BEGIN SELECT raise(ABORT, 'a reference is never changed'); END;
+CREATE TRIGGER calibration_is_final BEFORE UPDATE ON calibration
+BEGIN SELECT raise(ABORT, 'a calibration is never changed'); END;
+CREATE TRIGGER layer_state_is_final BEFORE UPDATE ON layer_state
+BEGIN SELECT raise(ABORT, 'the state of a layer is never changed'); END;
+CREATE VIEW accuracy_over_time AS
+  -- Accuracy against the time after programming; without a sweep: the software baseline.
+  SELECT accuracy.run_id, run.name AS run_name, run.network_name, accuracy.id AS accuracy_id,
+         accuracy.sweep_id, sweep.ordinal AS sweep_ordinal, sweep.scheduled_s, sweep.repeat,
+         accuracy.after_s, accuracy.compensation, accuracy.reference, accuracy.precision,
+         accuracy.input_bits, accuracy.output_bits, accuracy.images, accuracy.correct,
+         100.0 * accuracy.correct / accuracy.images AS accuracy_percent
+  FROM accuracy JOIN run ON run.id = accuracy.run_id LEFT JOIN sweep ON sweep.id = accuracy.sweep_id;

@@ -83,7 +83,7 @@ TEST(FullDisk, LeavesEveryEarlierCommitWhereverItBecomesFull) {
 
 TEST(FullDisk, LetsTheSameStoreGoOnWhenThereIsRoom) {
   const TemporaryFolder folder;
-  SmallDisk disk(1'200'000);
+  SmallDisk disk(2'000'000);
   auto store = must(RunStore::open(folder / "a.db"));
   const PreparedRun prepared = prepare_run(store);
   int next = 0;

@@ -3,21 +3,22 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 #include <sstream>
 
-#include "tests/driver/file_size_limit.h"
 #include "tests/experiments/network/dataset_files.h"
 
 namespace pcmlab {
 namespace {
 
 using test::error_of;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
+using testing::AllOf;
+using testing::HasSubstr;
 
-class OutputFiles : public ::testing::Test {
+class OutputFiles : public testing::Test {
  protected:
   std::filesystem::path path(const std::string& name = "out.csv") const {
     return folder_.path() / name;
@@ -98,9 +99,16 @@ TEST_F(OutputFiles, NameAFolderThatIsNotThere) {
 TEST_F(OutputFiles, SayThatTheDiskIsFullAndLeaveNothing) {
   {
     OutputFile file = OutputFile::create(path(), false).value();
-    const testing::FileSizeLimit limit(2'000'000);
+    // As if the disk were full: no file of this process may grow beyond 2 MB.
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit limit{2'000'000, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
     Result<void> written;
     for (int i = 0; i < 5 && written; ++i) written = file.write(std::string(1'000'000, 'x'));
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
     EXPECT_THAT(error_of(written, ErrorCode::DiskFull),
                 AllOf(HasSubstr("out.csv"), HasSubstr("make room")));
   }

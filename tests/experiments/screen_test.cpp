@@ -76,7 +76,7 @@ TEST(Screen, IsWhatProgrammingGoesAround) {
   EXPECT_EQ(summary->programming->nonzero_targets, 170);
   EXPECT_EQ(summary->stuck_low + summary->stuck_high, 0);
   ASSERT_EQ(summary->sweeps.size(), 2u);
-  EXPECT_GT(summary->sweeps[0].none_percent.value(), 85);
+  EXPECT_GT(percent_of(summary->sweeps[0].accuracies.at("none")), 85);
 }
 
 TEST(Screen, OfAnEarlierRunCountsWhenThePlanSaysSo) {
