@@ -57,8 +57,8 @@ TEST_P(InferenceOperator, IsThatOfItsDefinition) {
 /// A convolution before it, so that activations are laid out as in a real network.
 std::string stem(OnnxFile& file, int out = 6) { return file.conv("images", {.out = out, .in = 3}); }
 
-std::string pool(OnnxFile& file, const std::string& op, const std::string& input, Dims kernel,
-                 Dims strides, Dims pads) {
+std::string pool(OnnxFile& file, const std::string& op, const std::string& input,
+                 const Dims& kernel, const Dims& strides, const Dims& pads) {
   std::string output = file.node(op, {input});
   file.attribute("kernel_shape", kernel);
   file.attribute("strides", strides);
@@ -74,7 +74,7 @@ Build activation(const char* op, float alpha = 0.3f) {
   };
 }
 
-Build arithmetic(const char* op, bool constant_first, Dims shape) {
+Build arithmetic(const char* op, bool constant_first, const Dims& shape) {
   return [=](OnnxFile& file) {
     const std::string x = file.relu(stem(file));
     std::vector<float> numbers{0.5f, -2.0f, 3.0f, 0.7f, -0.1f, 1.5f};
@@ -275,7 +275,7 @@ TEST(Operators, ComputeShapesOfTheGraphWhileReading) {
   const std::string x = stem(file);
   // x.view(x.size(0), -1), as PyTorch writes it.
   const auto one = [&](std::int64_t number) {
-    const std::string name = file.integers({number});
+    std::string name = file.integers({number});
     file.model.mutable_graph()->mutable_initializer()->rbegin()->clear_dims();
     return name;
   };
