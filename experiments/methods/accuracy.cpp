@@ -54,7 +54,8 @@ CalibrationWish calibration_wish(const ParameterValues& values, const Network& n
   CalibrationWish wish;
   wish.seed = static_cast<std::uint64_t>(values.integer("calibration_seed"));
   if (adapts(values.texts("conditions")) && has_batch_norms(network)) {
-    wish.images = static_cast<std::size_t>(adaptation.batches * adaptation.batch_images);
+    wish.images = static_cast<std::size_t>(adaptation.batches) *
+                  static_cast<std::size_t>(adaptation.batch_images);
   } else if (converts(values)) {
     wish.images = static_cast<std::size_t>(adaptation.batch_images);
   }

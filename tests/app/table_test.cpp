@@ -50,8 +50,8 @@ std::vector<std::string> small_plan(const TemporaryFolder& folder) {
           "--set", "images.folder=" + (folder / "").string(),
           "--set", "mock.word_lines=8",
           "--set", "mock.bit_lines=128",
-          "--set", "step.3.calibration_batches=2",
-          "--set", "step.3.calibration_images=20"};
+          "--set", "step.4.calibration_batches=2",
+          "--set", "step.4.calibration_images=20"};
 }
 
 CommandResult run_with(std::vector<std::string> command, const std::vector<std::string>& options) {
@@ -95,10 +95,10 @@ TEST(Table, RefusesWhatItCannotDo) {
   EXPECT_THAT(board.err, HasSubstr("--seeds 1"));
   EXPECT_EQ(pcmlab({"table", "--seeds", "0"}).exit_code, kUsage);
   auto options = small_plan(folder);
-  options.back() = "step.3.calibration_images=31";
+  options.back() = "step.4.calibration_images=31";
   const CommandResult many = run_with({"table", "--database", database}, options);
   EXPECT_EQ(many.exit_code, kBadInput);
-  EXPECT_THAT(many.err, HasSubstr("step 3 (accuracy) calibrates on 62 training images"));
+  EXPECT_THAT(many.err, HasSubstr("step 4 (accuracy) calibrates on 62 training images"));
   EXPECT_THAT(many.err, HasSubstr("train has 60"));
   EXPECT_FALSE(std::filesystem::exists(database));
 }
