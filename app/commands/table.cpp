@@ -103,7 +103,7 @@ Result<void> table(const Session& session, const TableOptions& options) {
   }
   const std::int64_t seed = first.section("mock").integer("seed");
   PCM_ASSIGN(auto board, open_board(first, Purpose::Check, {}, signals.token()));
-  PCM_ASSIGN(const RunInputs inputs, load_inputs(first, board->information().shape));
+  PCM_ASSIGN(const RunInputs inputs, load_inputs(first));
   PCM_TRY(predict(first, inputs, board->information()));
   std::error_code error;
   if (const auto folder = session.database.parent_path(); !folder.empty()) {

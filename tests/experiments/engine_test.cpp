@@ -94,7 +94,7 @@ TEST(Engine, ComputesAccuraciesWithAScaleARowFromTheDatabaseAlone) {
   }
   EXPECT_FLOAT_EQ(largest_uS, 25);
   const auto summary = summarise_run(session.store, result.run).value();
-  EXPECT_GT(summary.sweeps.front().gdc_percent.value(), 60);
+  EXPECT_GT(percent_of(summary.sweeps.front().accuracies.at("gdc")), 60);
 }
 
 TEST(Engine, SweepsBeginWhenTheyAreDue) {

@@ -155,8 +155,7 @@ TEST(Fillings, TakeTheirTimesEach) {
       predict(SmallArray::plan(), session.inputs, session.bench.board->information());
   ASSERT_TRUE(several) << several.error().message;
   const TestBench roomy;
-  const auto one =
-      predict(SmallArray::plan(), session.inputs, roomy.board->information());
+  const auto one = predict(SmallArray::plan(), session.inputs, roomy.board->information());
   ASSERT_TRUE(one) << one.error().message;
   EXPECT_NEAR((*several)[1].waiting_s / (*one)[1].waiting_s, 2, 0.01);
   EXPECT_EQ((*several)[1].bytes, (*one)[1].bytes);
