@@ -123,9 +123,12 @@ ActivationShape Executor::activation_shape(ValueId value) const {
   const ValueShape& shape = network_.shapes[index_of(value)];
   const std::size_t channels = index_of(shape.channels);
   const std::size_t pixels = index_of(shape.height) * index_of(shape.width);
-  const bool in_blocks = layout_of(value) == memory::desc(dims_of(value), type_, kBlocks);
-  if (!in_blocks) return {1, pixels, channels};
-  return {(channels + kBlockLanes - 1) / kBlockLanes, pixels, kBlockLanes};
+  const auto is = [&](Tag tag) {
+    return layout_of(value) == memory::desc(dims_of(value), type_, tag);
+  };
+  if (is(Tag::nChw16c)) return {(channels + kBlockLanes - 1) / kBlockLanes, pixels, kBlockLanes};
+  if (is(Tag::nchw) && !is(Tag::nhwc)) return {channels, pixels, 1};
+  return {1, pixels, channels};
 }
 
 void Executor::set_weights(std::size_t step, std::span<const float> weights,

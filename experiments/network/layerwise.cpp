@@ -49,10 +49,12 @@ void LayerwiseNetwork::plan_units() {
     if (is<BatchNormNode>(s)) {
       unit.norm = static_cast<int>(norms_.size());
       norms_.push_back({units_.size(), nullptr, {}, {}});
-      s = plan_norm(s, unit);
+      unit.laid_out_anew =
+          executor_.activation_shape(unit.input) != executor_.activation_shape(unit.output);
+      s = unit.laid_out_anew ? s + 1 : plan_norm(s, unit);
     } else {
-      const bool digital = network_.nodes[index_of(steps[s].node)].digital;
-      if ((is<ConvNode>(s) || is<DenseNode>(s)) && !digital) {
+      const bool analog = !network_.nodes[index_of(steps[s].node)].digital;
+      if (analog && (is<ConvNode>(s) || is<DenseNode>(s))) {
         unit.layer = static_cast<int>(converters_.size());
         unit.read_again = readers(unit.input) > 1;
         converters_.emplace_back();
@@ -91,7 +93,12 @@ std::size_t LayerwiseNetwork::plan_norm(std::size_t step, Unit& unit) const {
 
 void LayerwiseNetwork::set_norm(std::size_t index, const BatchNormStatistics& statistics) {
   Norm& norm = norms_[index];
-  const std::size_t lanes = executor_.activation_shape(units_[norm.unit].input).channels();
+  const Unit& unit = units_[norm.unit];
+  if (unit.laid_out_anew) {
+    executor_.set_batch_norm(unit.step, statistics.mean, statistics.variance);
+    return;
+  }
+  const std::size_t lanes = executor_.activation_shape(unit.input).channels();
   norm.slope.assign(lanes, 0.0f);
   norm.offset.assign(lanes, 0.0f);
   for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
@@ -132,7 +139,7 @@ void LayerwiseNetwork::run_analog(LayerwiseSpace& space, const Unit& unit) const
 
 void LayerwiseNetwork::run_unit(LayerwiseSpace& space, const Unit& unit) const {
   if (unit.layer != kNone) return run_analog(space, unit);
-  if (unit.norm == kNone) return space.workspace.run_step(unit.step);
+  if (unit.norm == kNone || unit.laid_out_anew) return space.workspace.run_step(unit.step);
   const Norm& norm = norms_[index_of(unit.norm)];
   normalise(space.workspace.data(unit.input),
             unit.summand == kNone ? nullptr : space.workspace.data(unit.summand),

@@ -67,7 +67,8 @@ class LayerwiseNetwork {
     int norm = kNone, layer = kNone;
     ValueId input = 0, summand = kNone, output = 0;
     bool relu = false;
-    bool read_again = false;  ///< the input, by another node
+    bool read_again = false;     ///< the input, by another node
+    bool laid_out_anew = false;  ///< a batch norm whose output lies otherwise in memory
   };
   struct Norm {
     std::size_t unit = 0;

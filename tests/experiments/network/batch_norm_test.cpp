@@ -150,6 +150,31 @@ TEST(BatchNorms, AreMeasuredOnTheWeightsAndDivisorsOfNow) {
   EXPECT_EQ(compensated[1].variance, before[1].variance);
 }
 
+TEST(BatchNorms, OfTheImagesThemselvesAreMeasuredToo) {
+  OnnxFile file({3, 10, 10});
+  const std::string first = file.batch_norm("images", 3);  // in front of a convolution
+  const std::string a = file.relu(file.batch_norm(file.conv(first, {.out = 18, .in = 3}), 18));
+  const std::string b = file.relu(file.conv(a, {.out = 18, .in = 18}));
+  const Network network = file.network(file.dense(file.average(b), 18, 10)).value();
+  const Dataset images = random_images(network, 9);
+  auto engine = InferenceEngine::create(network, Precision::Float32, 4).value();
+  const auto measured = engine.measure_batch_norms(images, 0, 9).value();
+  Network expected = network;
+  for (std::size_t i = 0, norm = 0; i < expected.nodes.size(); ++i) {
+    auto* node = std::get_if<BatchNormNode>(&expected.nodes[i].kind);
+    if (node == nullptr) continue;
+    const BatchNormStatistics wanted =
+        statistics_of(expected, expected.nodes[i].inputs[0], images, 0, 9);
+    node->mean = wanted.mean;
+    node->variance = wanted.variance;
+    for (std::size_t c = 0; c < wanted.mean.size(); ++c) {
+      EXPECT_NEAR(measured[norm].mean[c], wanted.mean[c], 1e-4);
+      EXPECT_NEAR(measured[norm].variance[c], wanted.variance[c], 1e-4);
+    }
+    ++norm;
+  }
+}
+
 TEST(BatchNorms, CannotBeMeasuredOnNoImages) {
   ThreeNorms three;
   auto engine = InferenceEngine::create(three.network, Precision::Float32).value();
