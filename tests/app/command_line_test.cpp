@@ -77,7 +77,7 @@ TEST(CommandLine, ChecksAPlanAndPredictsWhatItTakes) {
   const auto json = nlohmann::json::parse(check.out);
   EXPECT_EQ(json.at("weights"), 361722);
   EXPECT_EQ(json.at("devices"), 723444);
-  EXPECT_EQ(json.at("steps").size(), 3u);
+  EXPECT_EQ(json.at("steps").size(), 4u);
   EXPECT_GT(json.at("total").at("pulses").get<double>(), 5e6);
 }
 
@@ -166,14 +166,28 @@ TEST(CommandLine, AMissingFolderOfImagesNamesWhatToDo) {
   EXPECT_THAT(check.err, HasSubstr("what to do"));
 }
 
-TEST(CommandLine, AnArrayThatIsTooSmallIsNamedBeforeAnythingIsWritten) {
+TEST(CommandLine, AnArrayThatIsTooSmallIsFilledSeveralTimes) {
   const TemporaryFolder folder;
   const std::string plan =
-      folder.file("p.toml", "[mock]\nword_lines = 64\n[[step]]\nexperiment = \"program\"\n");
+      folder.file("p.toml", "[mock]\nword_lines = 256\n[[step]]\nexperiment = \"program\"\n");
+  const CommandResult check = pcmlab({"check", plan});
+  EXPECT_EQ(check.exit_code, kDone) << check.err;
+  EXPECT_THAT(check.out, HasSubstr("in 2 fillings of the array, one after another"));
+  const std::string database = (folder / "x.db").string();
+  const CommandResult run = pcmlab({"run", plan, "--database", database});
+  EXPECT_EQ(run.exit_code, kDone) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("filling 2 of the array, from weight 262144 of 361722 on"));
+  EXPECT_THAT(run.out, HasSubstr("in 2 fillings of the array"));
+}
+
+TEST(CommandLine, AnArrayWithoutRoomForAPairIsNamedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const std::string plan =
+      folder.file("p.toml", "[mock]\nbit_lines = 1\n[[step]]\nexperiment = \"program\"\n");
   const std::string database = (folder / "x.db").string();
   const CommandResult run = pcmlab({"run", plan, "--database", database});
   EXPECT_EQ(run.exit_code, kBadInput);
-  EXPECT_THAT(run.err, HasSubstr("723444 devices"));
+  EXPECT_THAT(run.err, HasSubstr("no room for a pair of devices"));
   EXPECT_FALSE(std::filesystem::exists(database));
 }
 
