@@ -180,17 +180,6 @@ TEST(CommandLine, AnArrayThatIsTooSmallIsFilledSeveralTimes) {
   EXPECT_THAT(run.out, HasSubstr("in 2 fillings of the array"));
 }
 
-TEST(CommandLine, AnArrayWithoutRoomForAPairIsNamedBeforeAnythingIsWritten) {
-  const TemporaryFolder folder;
-  const std::string plan =
-      folder.file("p.toml", "[mock]\nbit_lines = 1\n[[step]]\nexperiment = \"program\"\n");
-  const std::string database = (folder / "x.db").string();
-  const CommandResult run = pcmlab({"run", plan, "--database", database});
-  EXPECT_EQ(run.exit_code, kBadInput);
-  EXPECT_THAT(run.err, HasSubstr("no room for a pair of devices"));
-  EXPECT_FALSE(std::filesystem::exists(database));
-}
-
 TEST(CommandLine, ADatabaseThatCannotBeIsAStoreError) {
   const TemporaryFolder folder;
   const CommandResult missing = pcmlab({"runs", "--database", (folder / "no.db").string()});
