@@ -35,7 +35,7 @@ class StepGroup {
   std::size_t end() const { return end_; }
 
   Result<void> run() {
-    const Result<void> outcome = run_fillings();
+    Result<void> outcome = run_fillings();
     if (outcome) return {};
     // The step's own error is the one to report, whether or not its end can be written down.
     for (const Begun& begun : begun_) {
