@@ -69,7 +69,7 @@ TEST(ResizeAndCrop, LeavesOneColourAsItIs) {
                        }()};
   for (const int side : {20, 70, 200}) {
     const auto bytes = resized(image, {side, side, side});
-    const auto plane = static_cast<std::size_t>(side * side);
+    const auto plane = static_cast<std::size_t>(side) * static_cast<std::size_t>(side);
     for (std::size_t i = 0; i < plane; ++i) {
       ASSERT_EQ(bytes[i], 255);
       ASSERT_EQ(bytes[plane + i], 128);
