@@ -56,8 +56,8 @@ Result<void> TrainingImages::fill(std::span<const std::uint32_t> chosen, Random&
         const bool inside =
             from_row >= 0 && from_row < height && from_column >= 0 && from_column < width;
         for (int channel = 0; channel < set_.channels; ++channel) {
-          *to++ = inside ? image[static_cast<std::size_t>((channel * height + from_row) * width +
-                                                          from_column)]
+          const std::ptrdiff_t line = std::ptrdiff_t{channel} * height + from_row;
+          *to++ = inside ? image[static_cast<std::size_t>(line * width + from_column)]
                          : black_[static_cast<std::size_t>(channel)];
         }
       }
