@@ -47,9 +47,10 @@ Result<std::vector<FusionLayer>> layers_of(const Session& session, const ExportO
     return fusion_layers(network, g_max);
   }
   PCM_ASSIGN(const auto measured, find_measured_run(store, options.run, options.sweep));
-  PCM_ASSIGN(const Network network, network_of(store, measured));
-  PCM_ASSIGN(const auto magnitudes,
-             measured_magnitudes(store, measured, measured.sweeps.front(), weights_of(network)));
+  PCM_ASSIGN(const Network network, network_of(store, measured.run));
+  PCM_ASSIGN(
+      const auto magnitudes,
+      measured_magnitudes(store, measured, measured.network.readings.front(), weights_of(network)));
   return fusion_layers(network, g_max, magnitudes);
 }
 
@@ -101,7 +102,7 @@ double relative_difference(const std::vector<float>& values, const std::vector<f
 
 Result<void> import_fusion(const Session& session, const ImportOptions& options) {
   PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema(), options.assignments));
-  PCM_ASSIGN(const Network network, load_plan_network(plan.section("network").text("file")));
+  PCM_ASSIGN(const Network network, load_plan_network(plan.section("network")));
   PCM_ASSIGN(const auto layers, read_fusion_csv(options.csv));
   PCM_ASSIGN(const auto weights,
              fusion_weights(network, layers, Conductance::from_uS(options.g_max_uS),

@@ -88,6 +88,12 @@ Result<Network> load_plan_network(const std::string& file) {
   return load_network(file);
 }
 
+Result<Network> load_plan_network(const ParameterValues& section) {
+  PCM_ASSIGN(Network network, load_plan_network(section.text("file")));
+  PCM_TRY(choose_digital_layers(network, section.texts("digital_layers")));
+  return network;
+}
+
 Result<Dataset> load_plan_images(const ParameterValues& section, const Network& network,
                                  Split split, std::size_t limit) {
   const ValueShape& input = network.shapes.at(0);
@@ -118,9 +124,7 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
 
 Result<RunInputs> load_inputs(const Plan& plan) {
   RunInputs inputs;
-  const ParameterValues& network = plan.section("network");
-  PCM_ASSIGN(inputs.network, load_plan_network(network.text("file")));
-  PCM_TRY(choose_digital_layers(inputs.network, network.texts("digital_layers")));
+  PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network")));
   inputs.weights = weights_of(inputs.network);
   const ParameterValues& images = plan.section("images");
   PCM_ASSIGN(inputs.images, load_plan_images(images, inputs.network, Split::Test,

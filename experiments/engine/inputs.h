@@ -12,6 +12,10 @@ namespace pcmlab {
 /// A built-in network by its name, or an ONNX file. Errors: those of load_network().
 Result<Network> load_plan_network(const std::string& file);
 
+/// The network of a plan's section [network], with its digital layers. Errors: also BadPlan (no
+/// such layer).
+Result<Network> load_plan_network(const ParameterValues& section);
+
 /// The images of a plan's section [images], laid out and normalised as it says, for one network.
 /// \param split  Test to count accuracy on; Train for what may look at training images only, such
 /// as batch-norm statistics.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "experiments/exchange/npz_writer.h"
 #include "experiments/programming/conductance_mapping.h"
@@ -24,8 +25,7 @@ struct Place {
 /// Walks through the devices in their order.
 class Places {
  public:
-  explicit Places(const MeasuredRun& measured)
-      : layers_(measured.layers), weight_(measured.placement.first_weight.value_or(0)) {}
+  explicit Places(const MeasuredRun& measured) : layers_(measured.network.layers) {}
 
   /// Of the next device. \pre the layers own all weights of the placement.
   Place next() {
@@ -44,7 +44,7 @@ class Places {
 
  private:
   const std::vector<db::LayerRow>& layers_;
-  std::int64_t weight_;
+  std::int64_t weight_ = 0;
   std::size_t layer_ = 0;
   bool minus_ = false;
 };
@@ -104,13 +104,14 @@ Result<void> write_layers(NpzWriter& npz, const std::vector<db::LayerRow>& layer
 Result<void> write_sweeps(db::RunStore& store, const MeasuredRun& measured, NpzWriter& npz) {
   std::vector<std::int64_t> numbers(measured.numbers.begin(), measured.numbers.end());
   std::vector<double> after_s;
-  for (const db::SweepRow& sweep : measured.sweeps) after_s.push_back(sweep.after_s);
+  const std::vector<NetworkReading>& readings = measured.network.readings;
+  for (const NetworkReading& reading : readings) after_s.push_back(reading.after_s());
   PCM_TRY(npz.array("sweep_number", std::span<const std::int64_t>(numbers)));
   PCM_TRY(npz.array("sweep_after_s", std::span<const double>(after_s)));
   PCM_TRY(npz.begin("measured_uS", NpzWriter::type_of(float{}),
-                    {measured.sweeps.size(), measured.placement.addresses.size()}));
-  for (const db::SweepRow& sweep : measured.sweeps) {
-    PCM_ASSIGN(const std::vector<float> g_uS, sweep_conductances_uS(store, sweep));
+                    {readings.size(), measured.addresses.size()}));
+  for (const NetworkReading& reading : readings) {
+    PCM_ASSIGN(const std::vector<float> g_uS, conductances_uS(store, reading));
     PCM_TRY(npz.add(std::span<const float>(g_uS)));
   }
   return npz.end();
@@ -142,46 +143,38 @@ Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run,
                                       std::optional<int> sweep) {
   MeasuredRun measured;
   PCM_ASSIGN(measured.run, store.run(run));
-  PCM_ASSIGN(auto programmings, store.programmings(run));
-  std::erase_if(programmings, [](const db::ProgrammingRow& row) { return !row.complete; });
-  bool found = false;
-  for (auto row = programmings.rbegin(); row != programmings.rend() && !found; ++row) {
-    PCM_ASSIGN(measured.placement, store.placement(row->id));
-    measured.programming = *row;
-    found = measured.placement.first_weight.has_value();
-  }
-  if (!found) {
+  PCM_ASSIGN(measured.network, programmed_network(store, run));
+  ProgrammedNetwork& network = measured.network;
+  if (network.fillings.empty()) {
     return fail(ErrorCode::NotFound,
                 fmt::format("run {} has no complete programming of weights", run),
                 "choose a run that came to the end of its program step, see `pcmlab runs`");
   }
-  PCM_ASSIGN(measured.layers, store.layers(measured.programming.step));
+  PCM_ASSIGN(measured.addresses, addresses(store, network));
+  PCM_ASSIGN(measured.targets_uS, targets_uS(store, network));
   std::int64_t weights = 0;
-  for (const db::LayerRow& layer : measured.layers) {
+  for (const db::LayerRow& layer : network.layers) {
     weights = std::max(weights, layer.first_weight + layer.rows * layer.columns);
   }
-  const auto last = *measured.placement.first_weight +
-                    static_cast<std::int64_t>(measured.placement.addresses.size() / 2);
-  if (last > weights) {
-    return fail(
-        ErrorCode::BadFile,
-        fmt::format("run {} has {} weights on the chip, but its layers own {}", run, last, weights),
-        "the database is damaged; see db/README.md");
+  const auto placed = static_cast<std::int64_t>(measured.addresses.size() / 2);
+  if (placed > weights) {
+    return fail(ErrorCode::BadFile,
+                fmt::format("run {} has {} weights on the chip, but its layers own {}", run, placed,
+                            weights),
+                "the database is damaged; see db/README.md");
   }
-  PCM_ASSIGN(auto sweeps, store.sweeps(run));
-  std::erase_if(sweeps, [&](const db::SweepRow& row) {
-    return !row.complete || row.programming != measured.programming.id;
-  });
-  const auto count = static_cast<int>(sweeps.size());
+  const auto count = static_cast<int>(network.readings.size());
   if (sweep && (*sweep < 1 || *sweep > count)) {
     return fail(ErrorCode::NotFound, fmt::format("run {} has no sweep {}", run, *sweep),
                 count == 0 ? "it has no complete sweep: leave --sweep out"
                            : fmt::format("its complete sweeps are 1 to {}", count));
   }
-  for (int number = 1; number <= count; ++number) {
-    if (sweep && *sweep != number) continue;
-    measured.sweeps.push_back(sweeps[static_cast<std::size_t>(number - 1)]);
-    measured.numbers.push_back(number);
+  if (sweep) {
+    network.readings = {network.readings[static_cast<std::size_t>(*sweep - 1)]};
+    measured.numbers = {*sweep};
+  } else {
+    measured.numbers.resize(network.readings.size());
+    std::iota(measured.numbers.begin(), measured.numbers.end(), 1);
   }
   return measured;
 }
@@ -206,30 +199,12 @@ Result<Network> network_of(db::RunStore& store, const db::RunRow& run) {
   return network;
 }
 
-Result<Network> network_of(db::RunStore& store, const MeasuredRun& measured) {
-  PCM_ASSIGN(Network network, network_of(store, measured.run));
-  std::vector<std::string> digital;
-  for (const AnalogLayer& layer : weights_of(network).layers) {
-    const bool programmed =
-        std::any_of(measured.layers.begin(), measured.layers.end(),
-                    [&](const db::LayerRow& row) { return row.name == layer.name; });
-    if (!programmed) digital.push_back(layer.name);
-  }
-  PCM_TRY(choose_digital_layers(network, digital));
-  return network;
-}
-
-Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::SweepRow& sweep) {
-  PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
-  return conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
-}
-
 Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const MeasuredRun& measured,
-                                               const db::SweepRow& sweep,
+                                               const NetworkReading& reading,
                                                const WeightSet& weights) {
-  PCM_ASSIGN(std::vector<float> g_uS, sweep_conductances_uS(store, sweep));
+  PCM_ASSIGN(std::vector<float> g_uS, conductances_uS(store, reading));
   const std::size_t count = weights.values.size();
-  if (g_uS.size() != 2 * count || measured.placement.first_weight.value_or(-1) != 0) {
+  if (g_uS.size() != 2 * count) {
     return fail(ErrorCode::NotFound,
                 fmt::format("run {} has {} devices on the chip, but its network has {} weights",
                             measured.run.id, g_uS.size(), count),
@@ -240,7 +215,7 @@ Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const Measur
     if (weight >= 0) g_uS[2 * w + 1] = 0;
     if (weight <= 0) g_uS[2 * w] = 0;
   }
-  std::vector<float> values = ConductanceMapping(measured.layers).weights(g_uS);
+  std::vector<float> values = ConductanceMapping(measured.network.layers).weights(g_uS);
   for (std::size_t w = 0; w < count; ++w) {
     if (weights.values[w] < 0) values[w] = -values[w];
   }
@@ -248,35 +223,31 @@ Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const Measur
 }
 
 Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, OutputFile& file) {
-  PCM_ASSIGN(const auto result, store.programming_result(measured.programming.id));
-  std::vector<std::vector<std::uint16_t>> sums;
+  PCM_ASSIGN(const auto result, programming_result(store, measured.network));
+  std::vector<std::vector<float>> g_uS;  // by reading
   std::string line =
       "layer,weight,row,column,polarity,word_line,bit_line,weight_per_uS,target_uS,verdict,"
       "iterations,pulses";
-  for (std::size_t s = 0; s < measured.sweeps.size(); ++s) {
-    PCM_ASSIGN(auto code_sums, store.sweep_code_sums(measured.sweeps[s].id));
-    sums.push_back(std::move(code_sums));
-    fmt::format_to(std::back_inserter(line), ",sweep_{}_uS", measured.numbers[s]);
+  for (std::size_t i = 0; i < measured.network.readings.size(); ++i) {
+    PCM_ASSIGN(auto of_reading, conductances_uS(store, measured.network.readings[i]));
+    g_uS.push_back(std::move(of_reading));
+    fmt::format_to(std::back_inserter(line), ",sweep_{}_uS", measured.numbers[i]);
   }
   PCM_TRY(file.write(line + "\n"));
   std::vector<std::string> names;
-  for (const db::LayerRow& layer : measured.layers) names.push_back(csv_text(layer.name));
-  const std::vector<float> per_uS = weights_per_uS(measured.layers);
+  for (const db::LayerRow& layer : measured.network.layers) names.push_back(csv_text(layer.name));
+  const std::vector<float> per_uS = weights_per_uS(measured.network.layers);
   Places places(measured);
-  const db::Placement& placement = measured.placement;
-  for (std::size_t d = 0; d < placement.addresses.size(); ++d) {
+  for (std::size_t d = 0; d < measured.addresses.size(); ++d) {
     const Place place = places.next();
     line.clear();
     fmt::format_to(std::back_inserter(line), "{},{},{},{},{},{},{},{},{},{},{},{}",
                    names[place.layer], place.weight, place.row, place.column, place.polarity,
-                   placement.addresses[d].word_line.index, placement.addresses[d].bit_line.index,
-                   per_uS[static_cast<std::size_t>(place.weight)], placement.targets_uS[d],
+                   measured.addresses[d].word_line.index, measured.addresses[d].bit_line.index,
+                   per_uS[static_cast<std::size_t>(place.weight)], measured.targets_uS[d],
                    db::to_string(result.verdicts[d]), result.iterations[d], result.pulses[d]);
-    for (std::size_t s = 0; s < sums.size(); ++s) {
-      const db::SweepRow& sweep = measured.sweeps[s];
-      const auto g_uS = conductances_uS(std::span(sums[s]).subspan(d, 1),
-                                        {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
-      fmt::format_to(std::back_inserter(line), ",{}", g_uS.front());
+    for (const std::vector<float>& of_reading : g_uS) {
+      fmt::format_to(std::back_inserter(line), ",{}", of_reading[d]);
     }
     line += '\n';
     PCM_TRY(file.write(line));
@@ -286,9 +257,8 @@ Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, 
 
 Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, OutputFile& file) {
   NpzWriter npz(file);
-  PCM_TRY(write_layers(npz, measured.layers));
-  const db::Placement& placement = measured.placement;
-  const std::size_t devices = placement.addresses.size();
+  PCM_TRY(write_layers(npz, measured.network.layers));
+  const std::size_t devices = measured.addresses.size();
   const auto by_place = [&]<class Number>(const std::string& name, Number, const auto& get) {
     Places places(measured);
     return write_array<Number>(
@@ -300,18 +270,18 @@ Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, 
   PCM_TRY(by_place("column", std::int32_t{}, [](const Place& place) { return place.column; }));
   PCM_TRY(by_place("polarity", std::int8_t{}, [](const Place& place) { return place.polarity; }));
   PCM_TRY(write_array<std::uint16_t>(npz, "word_line", devices, [&](std::size_t d) {
-    return placement.addresses[d].word_line.index;
+    return measured.addresses[d].word_line.index;
   }));
   PCM_TRY(write_array<std::uint16_t>(npz, "bit_line", devices, [&](std::size_t d) {
-    return placement.addresses[d].bit_line.index;
+    return measured.addresses[d].bit_line.index;
   }));
-  const std::vector<float> per_uS = weights_per_uS(measured.layers);
+  const std::vector<float> per_uS = weights_per_uS(measured.network.layers);
   PCM_TRY(by_place("weight_per_uS", float{}, [&](const Place& place) {
     return per_uS[static_cast<std::size_t>(place.weight)];
   }));
-  PCM_TRY(npz.array("target_uS", std::span<const float>(placement.targets_uS)));
+  PCM_TRY(npz.array("target_uS", std::span<const float>(measured.targets_uS)));
   {
-    PCM_ASSIGN(const auto result, store.programming_result(measured.programming.id));
+    PCM_ASSIGN(const auto result, programming_result(store, measured.network));
     PCM_TRY(write_array<std::uint8_t>(npz, "verdict", devices, [&](std::size_t d) {
       return static_cast<std::uint8_t>(result.verdicts[d]);
     }));

@@ -9,17 +9,17 @@
 #include "db/run_store.h"
 #include "experiments/exchange/output_file.h"
 #include "experiments/network/network.h"
+#include "experiments/retention/programmed_network.h"
 
 namespace pcmlab {
 
-/// The last complete programming of weights of a run, and the sweeps over it.
+/// What the last step that programmed weights left: of all fillings of the array.
 struct MeasuredRun {
   db::RunRow run;
-  db::ProgrammingRow programming;
-  db::Placement placement;
-  std::vector<db::LayerRow> layers;
-  std::vector<db::SweepRow> sweeps;  ///< complete ones, in order; numbered from 1
-  std::vector<int> numbers;          ///< of the sweeps
+  ProgrammedNetwork network;  ///< its readings are those asked for
+  std::vector<int> numbers;   ///< of the readings, in order of time from 1
+  std::vector<DeviceAddress> addresses;
+  std::vector<float> targets_uS;
 };
 
 /// \param sweep  this one alone; none = all.
@@ -30,20 +30,15 @@ Result<MeasuredRun> find_measured_run(db::RunStore& store, db::RowId run, std::o
 /// Errors: those of the store and of parse_network().
 Result<Network> network_of(db::RunStore& store, const db::RunRow& run);
 
-/// The same with the layers that were not programmed made digital.
-Result<Network> network_of(db::RunStore& store, const MeasuredRun& measured);
-
-/// Conductances of a sweep by device, uS. Errors: those of the store.
-Result<std::vector<float>> sweep_conductances_uS(db::RunStore& store, const db::SweepRow& sweep);
-
-/// |W| by weight from one sweep, in units of the network's weights: of each pair the device of the
-/// weight's sign alone (that of a zero weight gives 0). Errors: those of the store.
+/// |W| by weight from one reading, in units of the network's weights: of each pair the device of
+/// the weight's sign alone (that of a zero weight gives 0). Errors: those of the store.
 Result<std::vector<float>> measured_magnitudes(db::RunStore& store, const MeasuredRun& measured,
-                                               const db::SweepRow& sweep, const WeightSet& weights);
+                                               const NetworkReading& reading,
+                                               const WeightSet& weights);
 
 /// A line a device: layer, weight, row, column, polarity, word_line, bit_line, weight_per_uS,
 /// target_uS, verdict, iterations, pulses, and the conductance of each sweep. Holds 24 bytes a
-/// device and 2 more for each sweep in memory. Errors: those of the store and of OutputFile.
+/// device and 4 more for each sweep in memory. Errors: those of the store and of OutputFile.
 Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
 
 /// The same as arrays by device, with the layers and sweeps as arrays of their own; measured_uS is

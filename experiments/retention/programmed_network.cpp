@@ -74,6 +74,24 @@ Result<std::vector<DeviceAddress>> addresses(db::RunStore& store,
       });
 }
 
+Result<db::ProgrammingResult> programming_result(db::RunStore& store,
+                                                 const ProgrammedNetwork& network) {
+  db::ProgrammingResult all;
+  const auto append = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  for (const db::ProgrammingRow& filling : network.fillings) {
+    PCM_ASSIGN(const db::ProgrammingResult result, store.programming_result(filling.id));
+    append(all.verdicts, result.verdicts);
+    append(all.iterations, result.iterations);
+    append(all.pulses, result.pulses);
+    append(all.last_amplitudes_10nA, result.last_amplitudes_10nA);
+    append(all.last_code_sums, result.last_code_sums);
+    append(all.last_pulse_ticks_ns, result.last_pulse_ticks_ns);
+  }
+  return all;
+}
+
 Result<std::vector<float>> conductances_uS(db::RunStore& store, const NetworkReading& reading) {
   std::vector<float> all;
   for (const db::SweepRow& sweep : reading.sweeps) {

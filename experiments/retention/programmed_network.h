@@ -32,6 +32,10 @@ Result<ProgrammedNetwork> programmed_network(db::RunStore& store, db::RowId run)
 /// Where the devices are: those of the first filling, then those of the second, ...
 Result<std::vector<DeviceAddress>> addresses(db::RunStore& store, const ProgrammedNetwork& network);
 
+/// How the devices ended, likewise. Errors: those of the store.
+Result<db::ProgrammingResult> programming_result(db::RunStore& store,
+                                                 const ProgrammedNetwork& network);
+
 /// Conductances of a reading by device of the network, 2 * weight + polarity, uS.
 Result<std::vector<float>> conductances_uS(db::RunStore& store, const NetworkReading& reading);
 

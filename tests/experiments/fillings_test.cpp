@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "experiments/engine/engine.h"
+#include "experiments/exchange/measured_run.h"
 #include "experiments/retention/programmed_network.h"
 #include "experiments/retention/run_summary.h"
+#include "tests/experiments/network/temporary_folder.h"
 #include "tests/experiments/test_bench.h"
 
 namespace pcmlab {
@@ -111,6 +115,28 @@ TEST(Fillings, AreEvaluatedTogether) {
   std::int64_t devices = 0;
   for (const ConductanceClass& c : summary->classes) devices += c.devices;
   EXPECT_THAT(devices, AllOf(Ge(75), Lt(100))) << "every second one";
+}
+
+TEST(Fillings, AreExportedTogether) {
+  SmallArray session;
+  const RunResult result = session.run();
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto measured = find_measured_run(session.store, result.run, std::nullopt);
+  ASSERT_TRUE(measured) << measured.error().message;
+  EXPECT_EQ(measured->numbers, (std::vector{1, 2, 3, 4, 5, 6}));
+  const test::TemporaryFolder folder;
+  OutputFile file = OutputFile::create(folder.path() / "devices.csv", false).value();
+  ASSERT_TRUE(write_device_csv(session.store, *measured, file));
+  ASSERT_TRUE(file.finish());
+  std::ifstream csv(folder.path() / "devices.csv");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(csv, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 341u);
+  // Layer, weight, row, column, polarity, word line, bit line: 17 weights a row.
+  EXPECT_THAT(lines[1], testing::ContainsRegex("^[^,]+,0,0,0,1,0,0,"));
+  EXPECT_THAT(lines[256], testing::ContainsRegex("^[^,]+,127,7,8,-1,3,63,"));
+  EXPECT_THAT(lines[257], testing::ContainsRegex("^[^,]+,128,7,9,1,0,0,"));
+  EXPECT_THAT(lines[340], testing::ContainsRegex("^[^,]+,169,9,16,-1,"));
 }
 
 TEST(Fillings, StoppedInTheSecondKeepTheFirst) {
