@@ -171,7 +171,9 @@ TEST(BoardThread, APulledCableEndsTheBatchAtWorkInPart) {
   host.send(read_of(1));
   host.send(program_of(7, 40));
   ASSERT_TRUE(host.wait_until([&] {
-    return host.board().visit([](FaultyBoard& b) { return b.board().queued_requests() == 1; });
+    return host.board().visit([](FaultyBoard& b) {  // the read has begun, the batch waits
+      return b.board().busy() > Duration{} && b.board().queued_requests() == 1;
+    });
   }));
   host.board().connection_lost(0.5);
   host.board().visit([](FaultyBoard& board) {
