@@ -545,8 +545,260 @@ ALTER TABLE layer ADD COLUMN
   row_max_abs_weight_f32 BLOB CHECK (length(row_max_abs_weight_f32) = 4 * outputs);
 )sql";
 
+// What people do with runs: they note, tag, delete and undo, continue one with another, and ask how
+// a chip is worn and how its devices drift. Batch numbers are a board's own, and databases of one
+// board are brought together: they are no longer unique over a board, but in a programming.
+constexpr const char* kVersion5 = R"sql(
+DROP VIEW latest_run_per_board;
+DROP VIEW programming_yield;
+DROP VIEW sweep_overview;
+DROP VIEW accuracy_over_time;
+DROP VIEW known_bad_device;
+
+ALTER TABLE run ADD COLUMN parent_run_id INTEGER REFERENCES run (id);
+ALTER TABLE run ADD COLUMN deleted_utc TEXT;
+ALTER TABLE run ADD COLUMN deleted_by TEXT CHECK ((deleted_by IS NULL) = (deleted_utc IS NULL));
+CREATE INDEX run_by_parent ON run (parent_run_id);
+
+CREATE TABLE run_note (
+  -- What somebody wrote to a run, at any time.
+  id        INTEGER PRIMARY KEY,
+  run_id    INTEGER NOT NULL REFERENCES run (id),
+  text      TEXT NOT NULL CHECK (text <> ''),
+  noted_by  TEXT NOT NULL,
+  noted_utc TEXT NOT NULL
+) STRICT;
+CREATE INDEX run_note_by_run ON run_note (run_id);
+CREATE TRIGGER run_note_is_final BEFORE UPDATE ON run_note
+BEGIN SELECT raise(ABORT, 'a note is never changed'); END;
+
+CREATE TABLE run_tag (
+  -- A word by which runs are found again.
+  run_id     INTEGER NOT NULL REFERENCES run (id),
+  tag        TEXT NOT NULL CHECK (tag <> '' AND tag NOT GLOB '*[ ,]*'),
+  tagged_by  TEXT NOT NULL,
+  tagged_utc TEXT NOT NULL,
+  PRIMARY KEY (run_id, tag)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_tag_by_tag ON run_tag (tag);
+
+CREATE TABLE purged_run (
+  -- What stays of a run that was deleted for good: what its chip bears and its board counted.
+  uuid         TEXT PRIMARY KEY NOT NULL CHECK (length(uuid) = 36),
+  name         TEXT NOT NULL,
+  started_utc  TEXT NOT NULL,
+  board_id     INTEGER REFERENCES board (id),
+  sample       TEXT NOT NULL,
+  programmings INTEGER NOT NULL CHECK (programmings >= 0),
+  pulses       INTEGER NOT NULL CHECK (pulses >= 0),  -- acknowledged
+  last_batch   INTEGER NOT NULL CHECK (last_batch >= 0),
+  purged_utc   TEXT NOT NULL
+) STRICT;
+CREATE INDEX purged_run_by_board ON purged_run (board_id);
+
+CREATE TABLE new_pulse_batch (
+  -- A batch of pulses as intended, written before it is sent. A board never sees a number twice.
+  -- Devices stand in the order of their pulses; amplitude 0: no pulse; no amplitudes at all: the
+  -- fixed sequence of a 'reset' or 'staircase'.
+  id                   INTEGER PRIMARY KEY,
+  programming_id       INTEGER NOT NULL REFERENCES programming (id),
+  board_id             INTEGER NOT NULL REFERENCES board (id),
+  batch                INTEGER NOT NULL CHECK (batch >= 0),
+  kind                 TEXT NOT NULL CHECK (kind IN ('reset', 'staircase', 'program')),
+  iteration            INTEGER NOT NULL CHECK (iteration >= 0),  -- 0: the initialisation
+  width_ns             INTEGER NOT NULL CHECK (width_ns >= 0),
+  intended_utc         TEXT NOT NULL,
+  device_count         INTEGER NOT NULL CHECK (device_count >= 1),
+  crc32c               INTEGER NOT NULL,
+  devices_u32          BLOB NOT NULL CHECK (length(devices_u32) = 4 * device_count),
+  amplitudes_10nA_u16  BLOB CHECK ((amplitudes_10nA_u16 IS NOT NULL) = (kind = 'program')
+                                   AND length(amplitudes_10nA_u16) = 2 * device_count),
+  UNIQUE (programming_id, batch)
+) STRICT;
+INSERT INTO new_pulse_batch SELECT * FROM pulse_batch;
+DROP TABLE pulse_batch;
+ALTER TABLE new_pulse_batch RENAME TO pulse_batch;
+CREATE INDEX pulse_batch_by_board ON pulse_batch (board_id, batch);
+CREATE TRIGGER pulse_batch_is_final BEFORE UPDATE ON pulse_batch
+BEGIN SELECT raise(ABORT, 'a pulse batch is never changed'); END;
+
+CREATE TABLE drift_fit (
+  -- How the devices of a programming drift, each by a fit of g = g_t0 (t / t0)^-exponent to the
+  -- sweeps of a step, t since the device's own last pulse. Of several the newest counts.
+  id             INTEGER PRIMARY KEY,
+  run_id         INTEGER NOT NULL REFERENCES run (id),
+  step_id        INTEGER NOT NULL REFERENCES step (id),
+  programming_id INTEGER NOT NULL REFERENCES programming (id),
+  method         TEXT NOT NULL CHECK (method <> ''),
+  sweeps         INTEGER NOT NULL CHECK (sweeps >= 1),  -- complete ones that went in
+  first_s        REAL NOT NULL,                         -- youngest and oldest reading of a device
+  last_s         REAL NOT NULL CHECK (last_s >= first_s),
+  t0_s           REAL NOT NULL CHECK (t0_s > 0),
+  device_count   INTEGER NOT NULL CHECK (device_count >= 1),
+  fitted_utc     TEXT NOT NULL
+) STRICT;
+CREATE INDEX drift_fit_by_run ON drift_fit (run_id);
+CREATE INDEX drift_fit_by_step ON drift_fit (step_id);
+CREATE INDEX drift_fit_by_programming ON drift_fit (programming_id);
+
+CREATE TABLE drift_fit_block (
+  -- Devices first_device .. first_device + device_count - 1. Class: 0 too few points, 1 drifting,
+  -- 2 stuck, 3 noisy, 4 drifting backwards. What a device does not have is NaN.
+  id                  INTEGER PRIMARY KEY,
+  drift_fit_id        INTEGER NOT NULL REFERENCES drift_fit (id),
+  first_device        INTEGER NOT NULL CHECK (first_device >= 0),
+  device_count        INTEGER NOT NULL CHECK (device_count BETWEEN 1 AND 65536),
+  crc32c              INTEGER NOT NULL,
+  exponents_f32       BLOB NOT NULL CHECK (length(exponents_f32) = 4 * device_count),
+  exponent_errors_f32 BLOB NOT NULL CHECK (length(exponent_errors_f32) = 4 * device_count),
+  g_t0_uS_f32         BLOB NOT NULL CHECK (length(g_t0_uS_f32) = 4 * device_count),
+  classes_u8          BLOB NOT NULL CHECK (length(classes_u8) = device_count),
+  UNIQUE (drift_fit_id, first_device)
+) STRICT;
+
+CREATE TABLE drift_by_target (
+  -- The fits of the devices whose targets are at least low_uS and below high_uS.
+  id              INTEGER PRIMARY KEY,
+  drift_fit_id    INTEGER NOT NULL REFERENCES drift_fit (id),
+  low_uS          REAL NOT NULL,
+  high_uS         REAL NOT NULL CHECK (high_uS > low_uS),
+  devices         INTEGER NOT NULL CHECK (devices >= 0),
+  drifting        INTEGER NOT NULL CHECK (drifting >= 0),
+  stuck           INTEGER NOT NULL CHECK (stuck >= 0),
+  noisy           INTEGER NOT NULL CHECK (noisy >= 0),
+  backwards       INTEGER NOT NULL CHECK (backwards >= 0),
+  too_few_points  INTEGER NOT NULL CHECK (too_few_points >= 0),
+  exponent_p10    REAL,  -- over all that have an exponent; NULL: none has
+  exponent_median REAL,
+  exponent_p90    REAL,
+  UNIQUE (drift_fit_id, low_uS)
+) STRICT;
+
+CREATE TRIGGER drift_fit_is_final BEFORE UPDATE ON drift_fit
+BEGIN SELECT raise(ABORT, 'a fit is never changed'); END;
+CREATE TRIGGER drift_fit_block_is_final BEFORE UPDATE ON drift_fit_block
+BEGIN SELECT raise(ABORT, 'a fit is never changed'); END;
+CREATE TRIGGER drift_by_target_is_final BEFORE UPDATE ON drift_by_target
+BEGIN SELECT raise(ABORT, 'a fit is never changed'); END;
+
+-- Views leave deleted runs out; only a chip's wear counts them too.
+CREATE VIEW run_overview AS
+  -- All runs but the deleted ones, with what people said of them.
+  SELECT run.id AS run_id, run.uuid, run.name, run.state, run.started_utc, run.ended_utc,
+         run.operator_name, board.serial AS board_serial, run.sample, run.network_name,
+         run.parent_run_id, run.error,
+         (SELECT group_concat(tag, ' ') FROM run_tag WHERE run_tag.run_id = run.id) AS tags,
+         (SELECT count(*) FROM run_note WHERE run_note.run_id = run.id) AS notes
+  FROM run LEFT JOIN board ON board.id = run.board_id
+  WHERE run.deleted_utc IS NULL;
+
+CREATE VIEW latest_run_per_board AS
+  -- The newest run of every board and chip.
+  SELECT board.serial AS board_serial, run.sample, run.id AS run_id, run.name, run.state,
+         run.started_utc, run.ended_utc, run.operator_name, run.network_name
+  FROM run LEFT JOIN board ON board.id = run.board_id
+  WHERE run.id = (SELECT other.id FROM run AS other
+                  WHERE other.board_id IS run.board_id AND other.sample = run.sample
+                    AND other.deleted_utc IS NULL
+                  ORDER BY other.started_utc DESC, other.id DESC LIMIT 1);
+
+CREATE VIEW runs_by_operator_week AS
+  -- How many runs each operator began in each week, and how they ended.
+  SELECT operator_name, date(started_utc, 'weekday 0', '-6 days') AS monday, count(*) AS runs,
+         sum(state = 'complete') AS complete, sum(state = 'stopped') AS stopped,
+         sum(state = 'failed') AS failed, sum(state IN ('running', 'interrupted')) AS not_ended
+  FROM run WHERE deleted_utc IS NULL GROUP BY operator_name, monday;
+
+CREATE VIEW programming_yield AS
+  -- How many devices with a target reached it, of every finished programming.
+  SELECT programming.run_id, programming.id AS programming_id, board.serial AS board_serial,
+         run.sample, programming.iterations, programming.nonzero_targets, programming.converged,
+         100.0 * programming.converged / nullif(programming.nonzero_targets, 0) AS yield_percent,
+         programming.pulses, programming.ended_utc
+  FROM programming JOIN run ON run.id = programming.run_id LEFT JOIN board ON board.id = run.board_id
+  WHERE programming.complete AND run.deleted_utc IS NULL;
+
+CREATE VIEW sweep_overview AS
+  -- Every sweep with its time after programming.
+  SELECT sweep.run_id, sweep.id AS sweep_id, sweep.programming_id, sweep.ordinal,
+         sweep.scheduled_s, sweep.slip_s, sweep.after_s, sweep.complete, sweep.device_count,
+         sweep.sum_uS / sweep.device_count AS mean_uS, sweep.temperature_K,
+         sweep.first_tick_ns, sweep.last_tick_ns, sweep.begun_utc
+  FROM sweep JOIN run ON run.id = sweep.run_id
+  WHERE run.deleted_utc IS NULL;
+
+CREATE VIEW accuracy_over_time AS
+  -- Accuracy against the time after programming; without a sweep: the software baseline.
+  SELECT accuracy.run_id, run.name AS run_name, run.network_name, accuracy.id AS accuracy_id,
+         accuracy.sweep_id, sweep.ordinal AS sweep_ordinal, sweep.scheduled_s, sweep.repeat,
+         accuracy.after_s, accuracy.compensation, accuracy.reference, accuracy.precision,
+         accuracy.input_bits, accuracy.output_bits, accuracy.images, accuracy.correct,
+         100.0 * accuracy.correct / accuracy.images AS accuracy_percent
+  FROM accuracy JOIN run ON run.id = accuracy.run_id LEFT JOIN sweep ON sweep.id = accuracy.sweep_id
+  WHERE run.deleted_utc IS NULL;
+
+CREATE VIEW drift_overview AS
+  -- The newest fit of every programming, by what its devices were programmed to.
+  SELECT drift_fit.run_id, drift_fit.id AS drift_fit_id, drift_fit.programming_id, drift_fit.sweeps,
+         drift_fit.first_s, drift_fit.last_s, low_uS, high_uS, devices, drifting, stuck, noisy,
+         backwards, too_few_points, exponent_p10, exponent_median, exponent_p90
+  FROM drift_fit JOIN drift_by_target ON drift_fit_id = drift_fit.id
+  JOIN run ON run.id = drift_fit.run_id
+  WHERE run.deleted_utc IS NULL
+    AND drift_fit.id = (SELECT max(other.id) FROM drift_fit AS other
+                        WHERE other.programming_id = drift_fit.programming_id);
+
+CREATE VIEW known_bad_device AS
+  -- The devices of every chip that do not answer pulses, as far as is known.
+  SELECT board.serial AS board_serial, run.sample, bad_device.word_line, bad_device.bit_line,
+         bad_device.verdict, bad_device.target_uS, bad_device.verified_uS, run.id AS run_id,
+         bad_device.programming_id, programming.ended_utc AS found_utc
+  FROM bad_device JOIN programming ON programming.id = bad_device.programming_id
+  JOIN run ON run.id = programming.run_id LEFT JOIN board ON board.id = run.board_id
+  WHERE bad_device.verdict <> 'converged'
+    AND bad_device.id = (SELECT other.id FROM bad_device AS other
+                         JOIN programming AS its ON its.id = other.programming_id
+                         JOIN run AS chip ON chip.id = its.run_id
+                         WHERE other.word_line = bad_device.word_line
+                           AND other.bit_line = bad_device.bit_line
+                           AND chip.board_id IS run.board_id AND chip.sample = run.sample
+                           AND chip.deleted_utc IS NULL
+                         ORDER BY its.ended_utc DESC, other.id DESC LIMIT 1);
+
+CREATE VIEW worst_line AS
+  -- The lines of every chip that have known bad devices, worst first.
+  SELECT board_serial, sample, 'word line' AS kind, word_line AS line, count(*) AS bad_devices
+  FROM known_bad_device GROUP BY board_serial, sample, word_line
+  UNION ALL
+  SELECT board_serial, sample, 'bit line', bit_line, count(*)
+  FROM known_bad_device GROUP BY board_serial, sample, bit_line
+  ORDER BY bad_devices DESC;
+
+CREATE VIEW chip_wear AS
+  -- What every chip has borne in its life, by acknowledged pulses; deleted runs count.
+  SELECT board.serial AS board_serial, sample, count(*) AS runs, sum(programmings) AS programmings,
+         sum(pulses) AS pulses, sum(unknown_batches) AS unknown_batches,
+         min(started_utc) AS first_run_utc, max(started_utc) AS last_run_utc
+  FROM (SELECT run.board_id, run.sample, run.started_utc,
+               (SELECT count(*) FROM programming WHERE run_id = run.id) AS programmings,
+               (SELECT coalesce(sum(pulses_executed), 0) FROM programming
+                JOIN pulse_batch ON pulse_batch.programming_id = programming.id
+                JOIN pulse_batch_outcome ON pulse_batch_id = pulse_batch.id
+                WHERE run_id = run.id) AS pulses,
+               (SELECT count(*) FROM programming
+                JOIN pulse_batch ON pulse_batch.programming_id = programming.id
+                LEFT JOIN pulse_batch_outcome ON pulse_batch_id = pulse_batch.id
+                WHERE run_id = run.id AND pulse_batch_id IS NULL) AS unknown_batches
+        FROM run
+        UNION ALL
+        SELECT board_id, sample, started_utc, programmings, pulses, 0 FROM purged_run) AS use
+  JOIN board ON board.id = use.board_id
+  GROUP BY use.board_id, sample;
+)sql";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
-                                 Migration{3, kVersion3}, Migration{4, kVersion4}};
+                                 Migration{3, kVersion3}, Migration{4, kVersion4},
+                                 Migration{5, kVersion5}};
 
 }  // namespace
 

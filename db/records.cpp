@@ -47,4 +47,20 @@ std::string_view to_string(Verdict verdict) {
   return "unknown";
 }
 
+std::string_view to_string(DriftClass of) {
+  switch (of) {
+    case DriftClass::TooFewPoints:
+      return "too few points";
+    case DriftClass::Drifting:
+      return "drifting";
+    case DriftClass::Stuck:
+      return "stuck";
+    case DriftClass::Noisy:
+      return "noisy";
+    case DriftClass::Backwards:
+      return "drifting backwards";
+  }
+  return "unknown";
+}
+
 }  // namespace pcmlab::db

@@ -51,7 +51,8 @@ struct RunStart {
   wire::InformationReply board;
   std::string board_description;  ///< which transport, e.g. "loopback to the mock board"
   std::optional<NetworkRow> network;
-  std::string images;  ///< data set, files and their checksums
+  std::string images;                ///< data set, files and their checksums
+  std::optional<RowId> parent = {};  ///< the run that this one goes on with or was made from
 };
 
 struct RunRow {
@@ -79,6 +80,18 @@ struct RunRow {
   std::int64_t weights = 0;
   std::int64_t devices = 0;
   std::string images;
+  std::optional<RowId> parent;  ///< the run that it goes on with or was made from
+  std::string deleted_utc;      ///< empty unless it was deleted
+  std::string deleted_by;
+  std::vector<std::string> tags;  ///< in alphabetical order
+};
+
+/// What somebody wrote to a run.
+struct NoteRow {
+  RowId id = 0;
+  std::string text;
+  std::string noted_by;
+  std::string noted_utc;
 };
 
 struct StepRow {
@@ -278,6 +291,52 @@ struct LayerStateRow {
   double weight_error_of_max = 0, weight_error_of_rms = 0;
   double gdc_weight_error_of_max = 0, gdc_weight_error_of_rms = 0;  ///< divided by gdc_factor
   std::optional<double> activation_mean_shift, activation_variance_ratio;
+};
+
+/// How a device's conductance goes with the time since its last pulse.
+enum class DriftClass : std::uint8_t {
+  TooFewPoints = 0,  ///< no exponent
+  Drifting = 1,
+  Stuck = 2,      ///< says the same whenever it is asked, or nothing
+  Noisy = 3,      ///< strays from its line by more than reading can explain
+  Backwards = 4,  ///< gains conductance
+};
+std::string_view to_string(DriftClass of);
+
+/// Fits of g = g_t0 (t / t0)^-exponent, struct of arrays, all of one length, by device index.
+/// What a device does not have is NaN.
+struct DriftFits {
+  std::vector<float> exponents;
+  std::vector<float> exponent_errors;  ///< standard errors
+  std::vector<float> g_t0_uS;
+  std::vector<DriftClass> classes;
+};
+
+/// The fits of the devices whose targets lie in [low_uS, high_uS).
+struct DriftByTarget {
+  double low_uS = 0, high_uS = 0;
+  std::int64_t devices = 0;
+  std::int64_t drifting = 0, stuck = 0, noisy = 0, backwards = 0, too_few_points = 0;
+  /// Over all that have an exponent; none: none has.
+  std::optional<double> exponent_p10, exponent_median, exponent_p90;
+};
+
+/// What the fits of a programming were made from.
+struct DriftFitStart {
+  RowId run = 0;
+  RowId step = 0;  ///< whose sweeps
+  RowId programming = 0;
+  std::string method;
+  int sweeps = 0;                  ///< complete ones that went in
+  double first_s = 0, last_s = 0;  ///< youngest and oldest reading of a device
+  double t0_s = 1;                 ///< g_t0 is at this time after the last pulse
+};
+
+struct DriftFitRow : DriftFitStart {
+  RowId id = 0;
+  std::int64_t devices = 0;
+  std::string fitted_utc;
+  std::vector<DriftByTarget> by_target;  ///< from low to high
 };
 
 /// Something a person should know about a run: a gap, a fault, a slip, a remark.

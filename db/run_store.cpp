@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <sstream>
 
 #include "db/blobs.h"
 #include "db/clocks.h"
@@ -45,7 +46,8 @@ constexpr std::string_view kSelectRun =
     "SELECT run.id, uuid, name, state, started_utc, ended_utc, error, plan_text, seed,"
     " program_version, git_revision, operator_name, sample, host, host_boot_id, pid,"
     " pid_start_ticks, serial, board_firmware, board_description, board_boot_epoch, network_name,"
-    " network_sha256, weight_count, device_count, images"
+    " network_sha256, weight_count, device_count, images, parent_run_id, deleted_utc, deleted_by,"
+    " (SELECT group_concat(tag, ' ') FROM run_tag WHERE run_id = run.id)"
     " FROM run LEFT JOIN board ON board.id = run.board_id ";
 
 Result<RunRow> run_of(const Statement& row, const ProcessIdentity& self) {
@@ -80,6 +82,17 @@ Result<RunRow> run_of(const Statement& row, const ProcessIdentity& self) {
   run.weights = row.integer(column++);
   run.devices = row.integer(column++);
   run.images = row.text(column++);
+  if (!row.is_null(column)) {
+    run.parent = row.integer(column);
+  }
+  ++column;
+  run.deleted_utc = row.text(column++);
+  run.deleted_by = row.text(column++);
+  std::istringstream tags(row.text(column++));
+  for (std::string tag; tags >> tag;) {
+    run.tags.push_back(tag);
+  }
+  std::sort(run.tags.begin(), run.tags.end());
   if (run.state == RunState::Running && is_gone(process, self)) {
     run.state = RunState::Interrupted;
   }
@@ -93,7 +106,9 @@ Result<RunRow> find_run(Database& database, RowId id) {
     return run_of(statement, this_process());
   }
   constexpr std::size_t kMostNamed = 10;
-  PCM_ASSIGN(const auto others, rows_of(database, "SELECT id, name FROM run ORDER BY id DESC",
+  PCM_ASSIGN(const auto others, rows_of(database,
+                                        "SELECT id, name FROM run WHERE deleted_utc IS NULL"
+                                        " ORDER BY id DESC",
                                         [](const Statement& row) -> Result<std::string> {
                                           return row.text(0) + " (" + row.text(1) + ")";
                                         }));
@@ -136,8 +151,9 @@ Result<RowId> insert_run(Database& database, const RunStart& start) {
           " board_id, board_description, board_firmware, board_boot_epoch, board_capabilities,"
           " word_lines, bit_lines, adc_bits, adc_step_uS, sample_time_ns, max_amplitude_uA,"
           " min_width_ns, max_width_ns, max_pulses_per_device, max_temperature_K, network_sha256,"
-          " network_name, weight_count, device_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-          " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+          " network_name, weight_count, device_count, parent_run_id) VALUES (?, ?, ?, ?, ?, ?, ?, "
+          "?,"
+          " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   PCM_TRY(insert.execute(
       make_uuid(), start.name, utc_now(), start.plan_text, start.seed, start.program_version,
       start.git_revision, start.operator_name, start.sample, start.images, process.host,
@@ -147,7 +163,7 @@ Result<RowId> insert_run(Database& database, const RunStart& start) {
       said.limits.max_amplitude.uA(), said.limits.min_width.count(), said.limits.max_width.count(),
       said.limits.max_pulses_per_device, said.limits.max_temperature.K(), sha256,
       start.network ? start.network->name : "", start.network ? start.network->weights : 0,
-      start.network ? start.network->devices : 0));
+      start.network ? start.network->devices : 0, start.parent));
   return database.last_insert_id();
 }
 
@@ -157,8 +173,7 @@ RunStore::RunStore(Database database) : database_(std::move(database)) {}
 
 Result<RunStore> RunStore::open(const std::filesystem::path& file,
                                 std::chrono::milliseconds busy_timeout) {
-  PCM_ASSIGN(auto database, Database::open(file, OpenMode::ReadWriteCreate, busy_timeout));
-  PCM_TRY(migrate(database));
+  PCM_ASSIGN(auto database, open_up_to_date(file, busy_timeout));
   return RunStore(std::move(database));
 }
 
@@ -236,10 +251,13 @@ Result<void> RunStore::set_progress(RowId run, const ProgressRow& progress) {
   });
 }
 
-Result<std::vector<RunRow>> RunStore::runs() {
+Result<std::vector<RunRow>> RunStore::runs(Deleted deleted) {
   return read(database_, "reading the runs", [&] {
     const ProcessIdentity self = this_process();
-    return rows_of(database_, std::string(kSelectRun) + "ORDER BY run.id DESC",
+    return rows_of(database_,
+                   std::string(kSelectRun) +
+                       (deleted == Deleted::Hidden ? "WHERE deleted_utc IS NULL " : "") +
+                       "ORDER BY run.id DESC",
                    [&](const Statement& row) { return run_of(row, self); });
   });
 }

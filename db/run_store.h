@@ -16,6 +16,9 @@
 
 namespace pcmlab::db {
 
+/// Whether a listing has the runs that were deleted and may still be brought back.
+enum class Deleted { Hidden, Shown };
+
 /// Writes append; nothing measured is ever changed. Every method that writes is one transaction, on
 /// disk (synchronous=FULL) when it returns, unless it is called inside transaction().
 /// Errors of all: Database, DiskFull, Io, Busy (another writer holds the file).
@@ -63,9 +66,9 @@ class RunStore {
   Result<std::uint64_t> next_batch(const std::string& board_serial);
 
   // ---- reading. Every checksum is checked; errors: also BadFile when one is wrong.
-  Result<std::vector<RunRow>>
-  runs();  ///< newest first; a running one without its process is Interrupted
-  Result<RunRow> run(RowId run);  ///< Errors: NotFound naming the runs there are
+  /// Newest first; a running one without its process is Interrupted.
+  Result<std::vector<RunRow>> runs(Deleted deleted = Deleted::Hidden);
+  Result<RunRow> run(RowId run);  ///< a deleted one too. Errors: NotFound naming the runs there are
   Result<std::vector<StepRow>> steps(RowId run);
   Result<std::vector<EventRow>> events(RowId run);
   Result<std::vector<LayerRow>> layers(RowId step);

@@ -8,16 +8,20 @@
 namespace pcmlab::db {
 namespace {
 
-// Of each place that a programming of the run or chip had a word on, the last one. ?1 is the run.
+// Of each place that a programming of the run or chip had a word on, the last one by time: runs
+// that were merged in have later numbers. ?1 is the run.
 constexpr std::string_view kBadOfRun =
     "SELECT word_line, bit_line, verdict, max(bad_device.id) FROM bad_device"
     " JOIN programming ON programming.id = programming_id WHERE run_id = ?1"
     " GROUP BY word_line, bit_line";
 constexpr std::string_view kBadOfChip =
-    "SELECT word_line, bit_line, verdict, max(bad_device.id) FROM bad_device"
-    " JOIN programming ON programming.id = programming_id JOIN run ON run.id = run_id"
+    "SELECT word_line, bit_line, verdict,"
+    " max(coalesce(programming.ended_utc, '9999') || printf(' %020d', bad_device.id))"
+    " FROM bad_device JOIN programming ON programming.id = programming_id"
+    " JOIN run ON run.id = run_id"
     " JOIN run AS this ON this.id = ?1"
     " WHERE run.board_id IS this.board_id AND run.sample = this.sample"
+    " AND run.deleted_utc IS NULL"
     " GROUP BY word_line, bit_line";
 
 Result<std::vector<DeviceAddress>> bad_devices(Database& database, RowId run, KnownTo whom) {

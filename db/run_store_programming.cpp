@@ -170,6 +170,13 @@ Result<void> RunStore::add_batches(RowId programming, std::span<const BatchRow> 
                        " width_ns, intended_utc, device_count, crc32c, devices_u32,"
                        " amplitudes_10nA_u16) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
         for (const BatchRow& batch : batches) {
+          PCM_ASSIGN(auto given, database_.prepare("SELECT count(*) FROM pulse_batch"
+                                                   " WHERE board_id = ? AND batch = ?"));
+          PCM_TRY(given.bind(board, batch.batch).step());
+          if (given.integer(0) != 0) {
+            return fail(ErrorCode::Internal, "this board has already been given the number " +
+                                                 std::to_string(batch.batch));
+          }
           const auto devices = bytes_of(batch.devices);
           const auto amplitudes = bytes_of(batch.amplitudes_10nA);
           PCM_TRY(insert.execute(programming, board, batch.batch, to_string(batch.kind),
@@ -247,15 +254,18 @@ Result<void> RunStore::finish_programming(RowId programming, const ProgrammingRe
 }
 
 Result<std::uint64_t> RunStore::next_batch(const std::string& board_serial) {
-  return read(database_, "looking for the next batch number of board " + board_serial,
-              [&]() -> Result<std::uint64_t> {
-                PCM_ASSIGN(auto select,
-                           database_.prepare("SELECT coalesce(max(batch), 0) + 1 FROM pulse_batch"
-                                             " WHERE board_id ="
-                                             " (SELECT id FROM board WHERE serial = ?)"));
-                PCM_TRY(select.bind(board_serial).step());
-                return static_cast<std::uint64_t>(select.integer(0));
-              });
+  return read(
+      database_, "looking for the next batch number of board " + board_serial,
+      [&]() -> Result<std::uint64_t> {
+        PCM_ASSIGN(
+            auto select,
+            database_.prepare("SELECT 1 + max(coalesce((SELECT max(batch) FROM pulse_batch"
+                              "  WHERE board_id = (SELECT id FROM board WHERE serial = ?1)), 0),"
+                              " coalesce((SELECT max(last_batch) FROM purged_run"
+                              "  WHERE board_id = (SELECT id FROM board WHERE serial = ?1)), 0))"));
+        PCM_TRY(select.bind(board_serial).step());
+        return static_cast<std::uint64_t>(select.integer(0));
+      });
 }
 
 Result<std::vector<LayerRow>> RunStore::layers(RowId step) {

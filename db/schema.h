@@ -4,7 +4,9 @@
 /// Constant data and functions over one connection.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 
 #include "db/database.h"
@@ -30,8 +32,13 @@ int schema_version();
 /// Errors: BadFile (of another program, or older), DatabaseNewer.
 Result<void> check_schema(Database& database);
 
-/// Brings a new or older database to schema_version(), one transaction a step.
-/// Errors: BadFile (of another program), DatabaseNewer, those of Database.
-Result<void> migrate(Database& database);
+/// Opens a database for writing, in WAL mode, with the schema of schema_version(). A file that is
+/// new or empty gets it in one transaction. An older one is copied beside itself (FILE.migrating);
+/// the copy is brought up to date, checked, and copied back in one transaction. Until that is
+/// committed the file is as it was, come what may; meanwhile nobody else has it open.
+/// Errors: BadFile (of another program), DatabaseNewer, Busy (somebody has the older one open),
+/// those of Database.
+Result<Database> open_up_to_date(const std::filesystem::path& file,
+                                 std::chrono::milliseconds busy_timeout = kBusyTimeout);
 
 }  // namespace pcmlab::db

@@ -3,19 +3,32 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <random>
+
 #include "db/run_store.h"
 #include "db/schema.h"
+#include "tests/db/child_process.h"
+#include "tests/db/small_disk.h"
 #include "tests/db/test_files.h"
 
 namespace pcmlab::db {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Lets some time pass without sleeping.
+void spin(std::uint64_t rounds) {
+  std::atomic<std::uint64_t> left = rounds;
+  while (left-- > 0) {
+  }
+}
 
 /// A database as version `version` made it.
 void make_old_database(const std::filesystem::path& file, int version, const std::string& rows) {
   auto database = must(Database::open(file, OpenMode::ReadWriteCreate));
-  must(database.execute("PRAGMA journal_mode = WAL"));
+  must(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF"));
   for (int v = 1; v <= version; ++v) {
     must(database.execute(migrations()[static_cast<std::size_t>(v - 1)].sql));
   }
@@ -109,6 +122,169 @@ TEST(Migration, OfVersion3LeavesLayersWithOneScale) {
   EXPECT_EQ(layers[0].max_abs_weight, 0.5);
   EXPECT_EQ(layers[0].g_max_uS, 25);
   EXPECT_TRUE(layers[0].row_max_abs_weights.empty());
+}
+
+/// Runs 1 and 2 of one chip with a programming of two batches each, as version 4 kept them.
+std::string rows_of_version4() {
+  return kBoard + run_row(1) + run_row(2) +
+         "INSERT INTO programming (id, run_id, step_id, verify_samples, read_voltage_mV,"
+         " gain_uS_per_code, offset_uS, begun_utc) VALUES (5, 1, 1, 5, 200, 0.2, 0, ''),"
+         " (6, 2, 2, 5, 200, 0.2, 0, '');"
+         "INSERT INTO pulse_batch VALUES"
+         " (11, 5, 1, 1, 'reset', 0, 0, '', 1, 1214729159, x'00000000', NULL),"
+         " (12, 5, 1, 2, 'program', 1, 50, '', 1, 1, x'00000000', x'0100'),"
+         " (13, 6, 1, 3, 'reset', 0, 0, '', 1, 1214729159, x'00000000', NULL);"
+         "INSERT INTO pulse_batch_outcome VALUES (11, 8, 1, 2, 3, ''), (12, 1, 3, 4, 5, '');"
+         "INSERT INTO pulse_batch_verify VALUES (11, 1, 2, 3, '', 1, 3251651376, x'0100');";
+}
+
+TEST(Migration, OfVersion4KeepsBatchesWithTheirOutcomesAndCountsTheWearOfChips) {
+  const TemporaryFolder folder;
+  make_old_database(folder / "a.db", 4, rows_of_version4());
+  auto store = must(RunStore::open(folder / "a.db"));
+  Database& database = store.database();
+  EXPECT_EQ(must(database.query_integer("SELECT count(*) FROM pulse_batch")), 3);
+  const auto outcomes = must(store.outcomes(5));
+  ASSERT_EQ(outcomes.size(), 2U);
+  EXPECT_EQ(outcomes[0].batch, 1U);
+  EXPECT_EQ(outcomes[0].pulses_executed, 8);
+  EXPECT_EQ(must(store.next_batch("PCM-0042")), 4U);
+  EXPECT_EQ(error_of(database.execute("UPDATE pulse_batch SET width_ns = 7")).code,
+            ErrorCode::Database);
+  EXPECT_EQ(error_of(database.execute("DELETE FROM pulse_batch WHERE id = 11")).code,
+            ErrorCode::Database);
+  auto wear = must(database.prepare(
+      "SELECT sample, runs, programmings, pulses, unknown_batches FROM chip_wear"));
+  ASSERT_TRUE(must(wear.step()));
+  EXPECT_EQ(wear.text(0), "chip 7");
+  EXPECT_THAT((std::vector{wear.integer(1), wear.integer(2), wear.integer(3), wear.integer(4)}),
+              ElementsAre(2, 2, 9, 1));
+  EXPECT_FALSE(must(wear.step()));
+  const auto runs = must(store.runs());
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_FALSE(runs[0].parent.has_value());
+  EXPECT_EQ(runs[0].deleted_utc, "");
+  EXPECT_TRUE(runs[0].tags.empty());
+}
+
+std::int64_t version_of(const std::filesystem::path& file) {
+  return must(must(Database::open(file, OpenMode::ReadOnly)).query_integer("PRAGMA user_version"));
+}
+
+std::int64_t batches_of(const std::filesystem::path& file) {
+  return must(must(Database::open(file, OpenMode::ReadOnly))
+                  .query_integer("SELECT count(*) FROM pulse_batch"));
+}
+
+std::vector<std::string> names_in(const TemporaryFolder& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    names.push_back(entry.path().filename().string());
+  }
+  return names;
+}
+
+TEST(Migration, WithoutRoomForACopyLeavesTheOldFileAndNothingElse) {
+  int refused = 0;
+  bool done = false;
+  for (std::int64_t room = 0; !done; room += 150'000) {
+    const TemporaryFolder folder;
+    make_old_database(folder / "a.db", 4, rows_of_version4());
+    {
+      const SmallDisk disk(room);
+      const auto store = RunStore::open(folder / "a.db");
+      done = store.has_value();
+      if (!done) {
+        EXPECT_EQ(store.error().code, ErrorCode::DiskFull) << store.error().message;
+        EXPECT_THAT(store.error().message, HasSubstr("as it was"));
+        ++refused;
+      }
+    }
+    if (!done) {
+      EXPECT_EQ(version_of(folder / "a.db"), 4);
+      EXPECT_EQ(batches_of(folder / "a.db"), 3);
+      EXPECT_FALSE(std::filesystem::exists(folder / "a.db.migrating"));
+    }
+  }
+  EXPECT_GT(refused, 3);
+}
+
+TEST(Migration, OfWhatCannotBeIsRefusedAndLeavesTheOldFile) {
+  const TemporaryFolder folder;
+  make_old_database(folder / "a.db", 4,
+                    rows_of_version4() + "PRAGMA foreign_keys = OFF; DELETE FROM run WHERE id = 2");
+  const Error error = error_of(RunStore::open(folder / "a.db"));
+  EXPECT_EQ(error.code, ErrorCode::BadFile);
+  EXPECT_THAT(error.message, HasSubstr("2 rows refer to rows that are not there"));
+  EXPECT_EQ(version_of(folder / "a.db"), 4);
+  EXPECT_EQ(batches_of(folder / "a.db"), 3);
+}
+
+TEST(Migration, KilledAnywhereLeavesTheOldFileOrTheNewOne) {
+  std::mt19937_64 random(21);
+  int old_ones = 0;
+  for (int kill = 0; kill < 30; ++kill) {
+    const TemporaryFolder folder;
+    make_old_database(folder / "a.db", 4, rows_of_version4());
+    ChildProcess migrator([&](const auto& tell) {
+      tell(0);
+      must(RunStore::open(folder / "a.db"));
+      tell(1);
+    });
+    ASSERT_EQ(migrator.next(), 0);
+    spin(random() % 3'000'000);
+    migrator.kill();
+    migrator.wait();
+    const auto version = version_of(folder / "a.db");
+    EXPECT_TRUE(version == 4 || version == schema_version()) << version;
+    EXPECT_EQ(batches_of(folder / "a.db"), 3);
+    old_ones += version == 4 ? 1 : 0;
+    {
+      auto store = must(RunStore::open(folder / "a.db"));
+      EXPECT_EQ(must(store.runs()).size(), 2U);
+    }
+    EXPECT_THAT(names_in(folder), ElementsAre("a.db"));
+  }
+  EXPECT_GT(old_ones, 0);
+}
+
+TEST(Migration, IsDoneOnceByProcessesThatOpenTheFileAtTheSameTime) {
+  for (int i = 0; i < 10; ++i) {
+    const TemporaryFolder folder;
+    make_old_database(folder / "a.db", 4, rows_of_version4());
+    const auto add_note = [&](const auto&) {
+      must(must(RunStore::open(folder / "a.db")).add_event(1, "info", "here"));
+    };
+    ChildProcess first(add_note);
+    ChildProcess second(add_note);
+    EXPECT_EQ(first.wait(), 0);
+    EXPECT_EQ(second.wait(), 0);
+    auto store = must(RunStore::open_read_only(folder / "a.db"));
+    EXPECT_EQ(must(store.events(1)).size(), 2U);
+  }
+}
+
+TEST(Migration, WaitsForNobodyWhoHasTheOldFileOpen) {
+  const TemporaryFolder folder;
+  make_old_database(folder / "a.db", 4, rows_of_version4());
+  auto reader = must(Database::open(folder / "a.db", OpenMode::ReadOnly));
+  const auto reading = must(reader.begin(Access::Read));
+  EXPECT_EQ(must(reader.query_integer("SELECT count(*) FROM run")), 2);
+  const Error error = error_of(RunStore::open(folder / "a.db", std::chrono::milliseconds::zero()));
+  EXPECT_EQ(error.code, ErrorCode::Busy);
+  EXPECT_THAT(error.advice, HasSubstr("End the programs that have it open"));
+  EXPECT_EQ(must(reader.query_integer("PRAGMA user_version")), 4);
+}
+
+TEST(Migration, KeepsThePermissionsOfTheFileAndALinkToIt) {
+  const TemporaryFolder folder;
+  make_old_database(folder / "a.db", 4, rows_of_version4());
+  std::filesystem::permissions(folder / "a.db", std::filesystem::perms{0640});
+  std::filesystem::create_symlink(folder / "a.db", folder / "link.db");
+  must(RunStore::open(folder / "link.db"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.db"));
+  EXPECT_EQ(std::filesystem::status(folder / "a.db").permissions(), std::filesystem::perms{0640});
+  EXPECT_EQ(version_of(folder / "a.db"), schema_version());
 }
 
 }  // namespace

@@ -242,7 +242,7 @@ TEST_F(RoundTrip, GivesEveryBatchNumberOfABoardOnce) {
   EXPECT_EQ(must(store.next_batch("PCM-0043")), 1U);
   const Error error = error_of(store.add_batches(
       second.programming, std::vector{BatchRow{41, BatchKind::Reset, 0, 0, {0}, {}}}));
-  EXPECT_THAT(error.message, HasSubstr("UNIQUE constraint failed"));
+  EXPECT_THAT(error.message, HasSubstr("already been given the number 41"));
 }
 
 TEST_F(RoundTrip, OfAccuracies) {

@@ -200,7 +200,17 @@ INSTANTIATE_TEST_SUITE_P(
         "INSERT INTO gdc_reference VALUES (1, 1, 0, 'targets', NULL, 0, 1, 1)",
         "INSERT INTO calibration VALUES (1, '', 1, 1, 1, 0.5, 2, 0, x'00000000')",
         "INSERT INTO layer_state VALUES (1, 1, 7, 0, 1, 0, 0, 0, 0, NULL, NULL)",
-        "UPDATE sweep SET repeat = -1 WHERE id = 2",
+        "UPDATE sweep SET repeat = -1 WHERE id = 2", "UPDATE run SET parent_run_id = 7",
+        "UPDATE run SET deleted_utc = 'now'", "INSERT INTO run_note VALUES (1, 1, '', 'me', '')",
+        "INSERT INTO run_note VALUES (1, 7, 'good', 'me', '')",
+        "INSERT INTO run_tag VALUES (1, 'two words', 'me', '')",
+        "INSERT INTO run_tag VALUES (1, '', 'me', '')",
+        "INSERT INTO run_tag VALUES (7, 'paper', 'me', '')",
+        "INSERT INTO drift_fit VALUES (1, 1, 1, 1, 'x', 6, 2, 1, 1, 3, '')",
+        "INSERT INTO drift_fit VALUES (1, 1, 1, 7, 'x', 6, 1, 2, 1, 3, '')",
+        "INSERT INTO drift_fit_block VALUES (1, 7, 0, 1, 0, x'00000000', x'00000000', x'00000000', "
+        "x'00')",
+        "INSERT INTO drift_by_target VALUES (1, 7, 0, 25, 1, 1, 0, 0, 0, 0, NULL, NULL, NULL)",
         "INSERT INTO event VALUES (1, 1, '', '', '', 0)"));
 
 }  // namespace
