@@ -17,6 +17,7 @@
 #include "app/console.h"
 #include "experiments/engine/inputs.h"
 #include "experiments/engine/plan.h"
+#include "experiments/network/augmentation.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/training/atomic_file.h"
 #include "experiments/network/training/evaluation.h"
@@ -112,6 +113,7 @@ Result<Checkpoint> fresh_state(const TrainOptions& options, const ParameterValue
   Checkpoint state;
   PCM_ASSIGN(state.network, initial_network(values));
   state.network.metadata[training::kSettingsKey] = training::settings_as_toml(values);
+  state.network.metadata[kCropPixelsKey] = fmt::format("{}", values.integer("crop_pixels"));
   state.settings = training::settings_as_toml(values);
   if (const std::string& file = values.text("noise_model"); !file.empty()) {
     PCM_ASSIGN(state.noise_model, training::read_noise_model(file));

@@ -18,6 +18,7 @@
 #include "experiments/engine/parameter.h"
 #include "experiments/engine/plan.h"
 #include "experiments/engine/run_observer.h"
+#include "experiments/network/augmentation.h"
 #include "experiments/network/dataset.h"
 #include "experiments/network/network.h"
 
@@ -123,6 +124,7 @@ class Experiment {
 struct CalibrationWish {
   std::size_t images = 0;
   std::uint64_t seed = 0;
+  std::optional<Augmentation> augmentation{};  ///< of these images
 };
 
 /// What the engine must know of an experiment to fill the array several times.

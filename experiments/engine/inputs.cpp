@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "experiments/network/augmentation.h"
 #include "experiments/network/image_choice.h"
 
 namespace pcmlab {
@@ -74,6 +75,9 @@ Result<std::vector<CalibrationImages>> load_calibration(const Plan& plan, const 
     }
     calibration[i].indices = choose_images(wish.images, training->count(), wish.seed);
     calibration[i].images = subset_of(*training, calibration[i].indices);
+    if (wish.augmentation) {
+      calibration[i].images = augmented(calibration[i].images, *wish.augmentation, wish.seed);
+    }
   }
   return calibration;
 }

@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <optional>
 
 #include "experiments/engine/experiment.h"
 #include "experiments/network/adaptive_batch_norm.h"
+#include "experiments/network/augmentation.h"
 #include "experiments/network/inference.h"
 #include "experiments/programming/conductance_mapping.h"
 #include "experiments/retention/global_drift_compensation.h"
@@ -17,6 +19,8 @@
 
 namespace pcmlab {
 namespace {
+
+constexpr int kMostCropPixels = 1000;
 
 constexpr std::string_view kFirstSweep = "first-sweep";
 constexpr std::string_view kVerify = "verify";
@@ -49,10 +53,24 @@ bool converts(const ParameterValues& values) {
   return values.integer("input_bits") > 0 || values.integer("output_bits") > 0;
 }
 
+/// Of the plan, or what the network's file says that it was trained with.
+int crop_pixels(const ParameterValues& values, const Network& network) {
+  const auto wanted = static_cast<int>(values.integer("calibration_crop_pixels"));
+  const auto trained = network.metadata.find(kCropPixelsKey);
+  if (wanted >= 0 || trained == network.metadata.end()) return std::max(wanted, 0);
+  int pixels = 0;
+  const char* const end = trained->second.data() + trained->second.size();
+  const auto read = std::from_chars(trained->second.data(), end, pixels);
+  return read.ec == std::errc() && read.ptr == end ? std::clamp(pixels, 0, kMostCropPixels) : 0;
+}
+
 CalibrationWish calibration_wish(const ParameterValues& values, const Network& network) {
   const AdaptiveBatchNorm adaptation = adaptation_of(values);
   CalibrationWish wish;
   wish.seed = static_cast<std::uint64_t>(values.integer("calibration_seed"));
+  if (const int pixels = crop_pixels(values, network); pixels > 0) {
+    wish.augmentation = Augmentation{pixels, true};
+  }
   if (adapts(values.texts("conditions")) && has_batch_norms(network)) {
     wish.images = static_cast<std::size_t>(adaptation.batches) *
                   static_cast<std::size_t>(adaptation.batch_images);
@@ -426,6 +444,10 @@ const ExperimentInfo accuracy_info{
               "AdaBS: share of the old statistics that a mini-batch leaves; 0 = 0.016^(1/batches) "
               "[M]"),
          integer("calibration_seed", "", 1, 0, 9e15, "which training images are chosen"),
+         integer("calibration_crop_pixels", "pixels", -1, -1, kMostCropPixels,
+                 "training images are shifted by so many at most and half of them mirrored, as "
+                 "networks are trained; 0 = as they are; -1 = what the network's file says, if it "
+                 "comes from pcmlab-train"),
          integer("input_bits", "bits", 0, 0, 16,
                  "of the DAC in front of every analog layer; 0 = none, 8 is adequate [S]"),
          integer("output_bits", "bits", 0, 0, 16,

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "experiments/engine/engine.h"
+#include "experiments/network/augmentation.h"
 #include "experiments/network/image_choice.h"
 #include "experiments/network/inference.h"
 #include "experiments/retention/global_drift_compensation.h"
@@ -302,6 +303,29 @@ TEST(WeightError, IsRelativeToTheLargestAndToTheRms) {
   EXPECT_DOUBLE_EQ(error.of_rms, 0.5);
   EXPECT_DOUBLE_EQ(weight_error(measured, wanted, 0.5).of_rms, 0);
   EXPECT_EQ(weight_error(std::vector<float>{1}, std::vector<float>{0}, 1).of_max, 0);
+}
+
+/// Crop of the calibration images that a plan with this line asks for.
+std::optional<int> crop_of(const std::string& line, const Network& network) {
+  const Plan plan = parse_plan(plan_text("", line), "test.toml", plan_schema({})).value();
+  const auto wish = find_experiment("accuracy")->calibration(plan.steps.back().values, network);
+  if (!wish.augmentation) return std::nullopt;
+  EXPECT_TRUE(wish.augmentation->flip);
+  return wish.augmentation->crop_pixels;
+}
+
+TEST(Compensation, CalibrationImagesAreShiftedAsTheNetworkWasTrained) {
+  Network network = inputs_with_batch_norm().network;
+  EXPECT_EQ(crop_of("", network), std::nullopt);
+  EXPECT_EQ(crop_of("calibration_crop_pixels = 3\n", network), 3);
+  network.metadata[kCropPixelsKey] = "4";
+  EXPECT_EQ(crop_of("", network), 4);
+  EXPECT_EQ(crop_of("calibration_crop_pixels = 0\n", network), std::nullopt);
+  EXPECT_EQ(crop_of("calibration_crop_pixels = 3\n", network), 3);
+  for (const char* unreadable : {"", "four", "4 pixels", "-1"}) {
+    network.metadata[kCropPixelsKey] = unreadable;
+    EXPECT_EQ(crop_of("", network), std::nullopt) << unreadable;
+  }
 }
 
 }  // namespace

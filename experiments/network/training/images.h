@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "experiments/network/augmentation.h"
 #include "experiments/network/dataset.h"
 #include "experiments/network/training/random.h"
 
@@ -17,11 +18,6 @@ struct Batch {
   std::size_t count = 0;
   std::vector<float> pixels;         ///< [image][row][column][channel], normalised
   std::vector<std::int64_t> labels;  ///< one per image
-};
-
-struct Augmentation {
-  int crop_pixels = 0;  ///< shifted by at most so many in each direction; black comes in
-  bool flip = false;    ///< every second image is mirrored
 };
 
 /// The first images of a set, as a set.
