@@ -3,28 +3,50 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 
 #include "experiments/network/network.h"
 
-// The file's bytes, put into the program by builtin/builtin_network.S.
+// The files' bytes, put into the program by builtin/builtin_networks.S.
 extern "C" {
-extern const std::byte pcmlab_builtin_network_begin[];
-extern const std::byte pcmlab_builtin_network_end[];
+extern const std::byte pcmlab_resnet32_fashion_mnist_begin[];
+extern const std::byte pcmlab_resnet32_fashion_mnist_end[];
+extern const std::byte pcmlab_resnet32_cifar_10_begin[];
+extern const std::byte pcmlab_resnet32_cifar_10_end[];
 }
 
 namespace pcmlab {
+namespace {
 
-std::vector<std::string> builtin_networks() { return {"resnet32-fashion-mnist"}; }
+struct BuiltinNetwork {
+  const char* name;
+  const std::byte* begin;
+  const std::byte* end;
+};
+
+const std::array kBuiltin = {
+    BuiltinNetwork{"resnet32-fashion-mnist", pcmlab_resnet32_fashion_mnist_begin,
+                   pcmlab_resnet32_fashion_mnist_end},
+    BuiltinNetwork{"resnet32-cifar-10", pcmlab_resnet32_cifar_10_begin,
+                   pcmlab_resnet32_cifar_10_end}};
+
+}  // namespace
+
+std::vector<std::string> builtin_networks() {
+  std::vector<std::string> names;
+  for (const BuiltinNetwork& network : kBuiltin) names.emplace_back(network.name);
+  return names;
+}
 
 Result<Network> load_builtin_network(std::string_view name) {
-  const std::vector<std::string> names = builtin_networks();
-  if (std::find(names.begin(), names.end(), name) == names.end()) {
+  const auto found = std::find_if(kBuiltin.begin(), kBuiltin.end(),
+                                  [&](const BuiltinNetwork& built) { return built.name == name; });
+  if (found == kBuiltin.end()) {
     return fail(ErrorCode::NotFound, fmt::format("there is no built-in network \"{}\"", name),
                 fmt::format("Built in: {}. Any other network is loaded from its ONNX file.",
-                            fmt::join(names, ", ")));
+                            fmt::join(builtin_networks(), ", ")));
   }
-  return parse_network({pcmlab_builtin_network_begin, pcmlab_builtin_network_end},
-                       std::string(name));
+  return parse_network({found->begin, found->end}, std::string(name));
 }
 
 }  // namespace pcmlab

@@ -120,7 +120,7 @@ struct Network {
 /// Errors: BadNetwork (shapes that do not fit, with the node's name).
 Result<ValueShape> output_shape(const Node& node, std::span<const ValueShape> inputs);
 
-/// The network inside the program: "resnet32-fashion-mnist".
+/// A network inside the program: "resnet32-fashion-mnist", "resnet32-cifar-10".
 Result<Network> load_builtin_network(std::string_view name);
 std::vector<std::string> builtin_networks();
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "experiments/network/augmentation.h"
 #include "experiments/network/inference.h"
 #include "experiments/network/network.h"
 #include "experiments/network/sha256.h"
@@ -17,12 +18,17 @@ namespace {
 constexpr const char* kName = "resnet32-fashion-mnist";
 
 TEST(BuiltinNetwork, IsTheFileThatWasTrained) {
-  const Network network = load_builtin_network(kName).value();
-  constexpr const char* kSha256 =
-      "2de90263ee1124a66ca6e252973a8038e76b98cf9a9b020b82c54da9c4f76999";
-  EXPECT_EQ(network.sha256, kSha256);
-  EXPECT_EQ(sha256_hex(network.file), kSha256);
-  EXPECT_EQ(network.name, kName);
+  const std::map<std::string, std::string> trained{
+      {"resnet32-fashion-mnist",
+       "2de90263ee1124a66ca6e252973a8038e76b98cf9a9b020b82c54da9c4f76999"},
+      {"resnet32-cifar-10", "68fd296e150cf90b952ec03fb5ac2f6df0f44565b1101a45b1acfa0e35090d32"}};
+  EXPECT_EQ(builtin_networks().size(), trained.size());
+  for (const auto& [name, sha256] : trained) {
+    const Network network = load_builtin_network(name).value();
+    EXPECT_EQ(network.sha256, sha256);
+    EXPECT_EQ(sha256_hex(network.file), sha256);
+    EXPECT_EQ(network.name, name);
+  }
 }
 
 TEST(BuiltinNetwork, IsListedAndAnotherNameIsRefusedWithTheList) {
@@ -63,6 +69,29 @@ TEST(BuiltinNetwork, HasTheWeightsOfThePaper) {
   EXPECT_EQ(set.layers.size(), 34u);
   EXPECT_EQ(next, 361722);
   EXPECT_EQ(set.values.size(), 361722u);
+}
+
+// An image of the numbers (31 channel + 7 row + 3 column) mod 256; logits by Debian's PyTorch 1.13.
+TEST(BuiltinNetwork, TheOneForCifarGivesPyTorchsLogitsAndNamesTheCropOfItsTraining) {
+  const Network network = load_builtin_network("resnet32-cifar-10").value();
+  EXPECT_EQ(network.metadata.at(kCropPixelsKey), "4");
+  EXPECT_EQ(weights_of(network).values.size(), 361722u);
+  Dataset image;
+  image.channels = 3;
+  image.height = image.width = 32;
+  image.classes = 10;
+  image.labels = {0};
+  image.normalisation = {{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}};
+  std::vector<std::uint8_t> bytes;
+  for (int i = 0; i < 3 * 32 * 32; ++i) {
+    bytes.push_back(static_cast<std::uint8_t>(31 * (i / 1024) + 7 * (i / 32 % 32) + 3 * (i % 32)));
+  }
+  image.source = images_in_memory(std::move(bytes), 3 * 32 * 32);
+  auto engine = InferenceEngine::create(network, Precision::Float32).value();
+  EXPECT_THAT(engine.logits(image, 0, 1).value(),
+              testing::Pointwise(testing::FloatNear(1e-3f),
+                                 {5.54591f, 0.30855f, 1.47105f, -0.87774f, -4.25586f, -3.09308f,
+                                  0.25576f, -3.73584f, 1.61514f, -0.21491f}));
 }
 
 // Computed by Debian's PyTorch 1.13 from the same file.
