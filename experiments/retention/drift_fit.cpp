@@ -244,7 +244,7 @@ std::vector<double> mean_ages_s(std::span<const DriftReading> readings,
 }
 
 /// Of a mean of `samples` codes, each rounded.
-float adc_variance_uS2(const DriftReading& reading) {
+float adc_variance(const DriftReading& reading) {
   const double step_uS = reading.calibration.gain_uS_per_code;
   return static_cast<float>(step_uS * step_uS / 12 / reading.samples);
 }
@@ -320,7 +320,7 @@ db::DriftFits fit_drifts(std::span<const DriftReading> readings,
   const double inflation = noise_inflation(mean_ages_s(readings, result.last_pulse_ticks_ns));
   for (Group& group : groups) {
     group.inflation2 = static_cast<float>(inflation * inflation);
-    std::transform(readings.begin(), readings.end(), group.variance_uS2.begin(), adc_variance_uS2);
+    std::transform(readings.begin(), readings.end(), group.variance_uS2.begin(), adc_variance);
   }
   const auto work = [&](std::size_t worker, std::size_t share) -> Result<void> {
     const std::size_t end = std::min(devices, (share + 1) * kShare);
