@@ -128,6 +128,19 @@ TEST_F(Query, CsvAndJsonAndNpzSayTheSame) {
                     HasSubstr("[ 0. nan  2.] a \"b\", c\n")));
 }
 
+TEST_F(Query, ThePythonModuleReadsTheSameAndItsExamplesRun) {
+  for (const auto& [file, sql] : std::vector<std::pair<std::string, std::string>>{
+           {"readings.csv", "SELECT sweep_id, device, g_uS FROM reading"},
+           {"devices.csv", "SELECT * FROM programmed_device"}}) {
+    ASSERT_EQ(query({sql, "--format", "csv", "--out", path(file), "--force"}).exit_code, kDone);
+  }
+  const std::string command = fmt::format(
+      "/usr/bin/python3 {} {} {} {} {} > {} 2>&1", PCMLAB_CHECK_PYTHON_READER, PCMLAB_PYTHON_README,
+      path("x.db"), path("readings.csv"), path("devices.csv"), path("said"));
+  ASSERT_EQ(std::system(command.c_str()), 0) << text_of("said");
+  EXPECT_THAT(text_of("said"), ::testing::EndsWith("all as it should be\n"));
+}
+
 TEST_F(Query, NothingButReadingIsAllowed) {
   for (const auto& [sql, what] : std::vector<std::pair<std::string, std::string>>{
            {"DELETE FROM run", "change run"},
