@@ -164,12 +164,13 @@ class Measurement {
     const auto of_middle = fit_drift(mean_age_s, middle_uS);
     std::vector<double> exponents, errors;
     std::vector<double> age_s(level.reads.size()), g_uS(level.reads.size());
+    const double inflation = noise_inflation(mean_age_s);
     for (std::size_t d = 0; d < level.converged.size(); ++d) {
       for (std::size_t i = 0; i < level.reads.size(); ++i) {
         age_s[i] = level.reads[i].age_s[d];
         g_uS[i] = level.reads[i].g_uS[d];
       }
-      if (const auto fit = fit_drift(age_s, g_uS)) {
+      if (const auto fit = fit_drift(age_s, g_uS, inflation)) {
         exponents.push_back(fit->exponent);
         errors.push_back(fit->exponent_error * fit->exponent_error);
       }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -53,6 +54,28 @@ void append_classes(const RunSummary& summary, std::string& out) {
   }
   out += fmt::format("\nConverged devices at the first sweep, {} after programming\n{}",
                      duration_text(summary.sweeps.front().sweep.after_s), table.text());
+}
+
+std::string exponent_text(const std::optional<double>& exponent) {
+  return exponent ? fmt::format("{:.3f}", *exponent) : "-";
+}
+
+/// How devices drift, by what they were programmed to.
+void append_drift(const db::DriftFitRow& fit, std::string& out) {
+  Table table({"target", "devices", "median exponent", "10 %", "90 %", "drifting", "noisy", "stuck",
+               "backwards", "too few points"});
+  for (const db::DriftByTarget& group : fit.by_target) {
+    table.add({group.high_uS > 1000
+                   ? fmt::format("from {:.3g} µS", group.low_uS)
+                   : fmt::format("{:.3g} to {:.3g} µS", group.low_uS, group.high_uS),
+               grouped(group.devices), exponent_text(group.exponent_median),
+               exponent_text(group.exponent_p10), exponent_text(group.exponent_p90),
+               grouped(group.drifting), grouped(group.noisy), grouped(group.stuck),
+               grouped(group.backwards), grouped(group.too_few_points)});
+  }
+  out +=
+      fmt::format("\nDrift of all devices, {} sweeps, {} to {} after their last pulses\n{}",
+                  fit.sweeps, duration_text(fit.first_s), duration_text(fit.last_s), table.text());
 }
 
 void append_points(const RunSummary& summary, std::string& out) {
@@ -113,6 +136,16 @@ std::string summary_text(const RunSummary& summary) {
   if (!run.error.empty()) out += fmt::format("why          {}\n", run.error);
   out += fmt::format("started      {}{}{}\n", date_text(run.started_utc),
                      run.ended_utc.empty() ? "" : ", ended ", date_text(run.ended_utc));
+  if (!run.deleted_utc.empty()) {
+    out += fmt::format("deleted      {} by {}; `pcmlab delete {} --undo` brings it back\n",
+                       date_text(run.deleted_utc), run.deleted_by, run.id);
+  }
+  if (run.parent) out += fmt::format("goes on from run {}\n", *run.parent);
+  if (!run.tags.empty()) out += fmt::format("tags         {}\n", fmt::join(run.tags, " "));
+  for (const db::NoteRow& note : summary.notes) {
+    out += fmt::format("note         {} ({}, {})\n", note.text, note.noted_by,
+                       date_text(note.noted_utc));
+  }
   out += fmt::format("network      {}: {} weights on {} devices\n", run.network_name,
                      grouped(run.weights), grouped(run.devices));
   out += fmt::format("board        {}, firmware {}\n", run.board_description, run.board_firmware);
@@ -126,6 +159,7 @@ std::string summary_text(const RunSummary& summary) {
   }
   if (!summary.sweeps.empty()) {
     if (!summary.classes.empty()) append_classes(summary, out);
+    for (const db::DriftFitRow& fit : summary.drift_fits) append_drift(fit, out);
     append_points(summary, out);
   }
   return out;
@@ -154,7 +188,14 @@ std::string summary_json(const RunSummary& summary) {
             {"network", run.network_name},
             {"network_sha256", run.network_sha256},
             {"weights", run.weights},
-            {"devices", run.devices}};
+            {"devices", run.devices},
+            {"parent", run.parent ? Json(*run.parent) : Json(nullptr)},
+            {"deleted_utc", run.deleted_utc},
+            {"tags", run.tags},
+            {"notes", Json::array()}};
+  for (const db::NoteRow& note : summary.notes) {
+    json["notes"].push_back({{"text", note.text}, {"by", note.noted_by}, {"utc", note.noted_utc}});
+  }
   if (summary.programming) {
     const db::ProgrammingRow& p = *summary.programming;
     json["programming"] = {{"complete", p.complete},
@@ -182,6 +223,29 @@ std::string summary_json(const RunSummary& summary) {
                                {"median_uS", c.median_uS},
                                {"p10_uS", c.p10_uS},
                                {"p90_uS", c.p90_uS}});
+  }
+  json["drift"] = Json::array();
+  for (const db::DriftFitRow& fit : summary.drift_fits) {
+    Json targets = Json::array();
+    for (const db::DriftByTarget& group : fit.by_target) {
+      targets.push_back({{"low_uS", group.low_uS},
+                         {"high_uS", group.high_uS},
+                         {"devices", group.devices},
+                         {"exponent_p10", optional(group.exponent_p10)},
+                         {"exponent_median", optional(group.exponent_median)},
+                         {"exponent_p90", optional(group.exponent_p90)},
+                         {"drifting", group.drifting},
+                         {"noisy", group.noisy},
+                         {"stuck", group.stuck},
+                         {"backwards", group.backwards},
+                         {"too_few_points", group.too_few_points}});
+    }
+    json["drift"].push_back({{"programming", fit.programming},
+                             {"method", fit.method},
+                             {"sweeps", fit.sweeps},
+                             {"first_s", fit.first_s},
+                             {"last_s", fit.last_s},
+                             {"targets", std::move(targets)}});
   }
   json["sweeps"] = Json::array();
   for (const SweepFigures& f : summary.sweeps) {

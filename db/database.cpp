@@ -267,6 +267,10 @@ void Statement::bind_at(int index, std::span<const std::byte> blob) {
   }
 }
 
+void Statement::copy_to(int parameter, const Statement& row, int column) {
+  note(sqlite3_bind_value(statement_, parameter + 1, sqlite3_column_value(row.statement_, column)));
+}
+
 Result<bool> Statement::step() {
   if (bind_result_ != SQLITE_OK) {
     return tl::unexpected<Error>(
@@ -297,6 +301,12 @@ Result<void> Statement::finish() {
 
 bool Statement::is_null(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+int Statement::columns() const { return sqlite3_column_count(statement_); }
+
+bool Statement::is_integer(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_INTEGER;
 }
 
 std::int64_t Statement::integer(int column) const {

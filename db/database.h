@@ -52,7 +52,13 @@ class Statement {
     return finish();
   }
 
+  // One parameter, from 0. copy_to() takes a column of another statement's current row as it is.
+  void bind_to(int parameter, std::optional<std::int64_t> value) { bind_at(parameter + 1, value); }
+  void copy_to(int parameter, const Statement& row, int column);
+
   // Columns of the current row, from 0. A blob's bytes live until the next step.
+  int columns() const;
+  bool is_integer(int column) const;
   bool is_null(int column) const;
   std::int64_t integer(int column) const;
   double real(int column) const;

@@ -243,6 +243,14 @@ struct SweepBlock {
   std::vector<std::uint16_t> code_sums;
 };
 
+/// When devices first_device .. first_device + device_count - 1 were read, by the board's clock.
+struct SweepTimes {
+  std::int64_t first_device = 0;
+  std::int64_t device_count = 0;
+  std::int64_t first_tick_ns = 0;
+  std::int64_t last_tick_ns = 0;
+};
+
 struct AccuracyRow {
   RowId id = 0;
   RowId run = 0;
@@ -297,8 +305,8 @@ struct LayerStateRow {
 enum class DriftClass : std::uint8_t {
   TooFewPoints = 0,  ///< no exponent
   Drifting = 1,
-  Stuck = 2,      ///< says the same whenever it is asked, or nothing
-  Noisy = 3,      ///< strays from its line by more than reading can explain
+  Stuck = 2,      ///< does not answer pulses, or always reads the same; no exponent
+  Noisy = 3,      ///< its exponent is known no better than the size of exponents
   Backwards = 4,  ///< gains conductance
 };
 std::string_view to_string(DriftClass of);
@@ -318,7 +326,7 @@ struct DriftByTarget {
   std::int64_t devices = 0;
   std::int64_t drifting = 0, stuck = 0, noisy = 0, backwards = 0, too_few_points = 0;
   /// Over all that have an exponent; none: none has.
-  std::optional<double> exponent_p10, exponent_median, exponent_p90;
+  std::optional<double> exponent_p10 = {}, exponent_median = {}, exponent_p90 = {};
 };
 
 /// What the fits of a programming were made from.

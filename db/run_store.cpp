@@ -123,7 +123,35 @@ Result<RunRow> find_run(Database& database, RowId id) {
               "Name one of the runs there are.");
 }
 
+/// The newest run whose process is at work on this machine.
+Result<std::optional<RunRow>> find_active_run(Database& database) {
+  const ProcessIdentity self = this_process();
+  PCM_ASSIGN(
+      const auto running,
+      rows_of(database, std::string(kSelectRun) + "WHERE state = 'running' ORDER BY run.id DESC",
+              [&](const Statement& row) { return run_of(row, self); }));
+  for (const RunRow& run : running) {
+    if (run.state == RunState::Running && run.host == self.host) {
+      return run;
+    }
+  }
+  return std::nullopt;
+}
+
+/// One runner at a time.
+Result<void> refuse_second_runner(Database& database) {
+  PCM_ASSIGN(const auto active, find_active_run(database));
+  if (!active || active->pid == this_process().pid) {
+    return {};
+  }
+  return fail(ErrorCode::Busy,
+              "process " + number(active->pid) + " is at run " + number(active->id) + " (" +
+                  active->name + ") in " + database.file(),
+              "Wait until it is over, stop it, or name another database with --database.");
+}
+
 Result<RowId> insert_run(Database& database, const RunStart& start) {
+  PCM_TRY(refuse_second_runner(database));
   std::optional<RowId> board;
   if (!start.board.serial.empty()) {
     PCM_ASSIGN(auto insert, database.prepare("INSERT INTO board (serial, first_seen_utc)"
@@ -264,6 +292,10 @@ Result<std::vector<RunRow>> RunStore::runs(Deleted deleted) {
 
 Result<RunRow> RunStore::run(RowId run) {
   return read(database_, "reading run " + number(run), [&] { return find_run(database_, run); });
+}
+
+Result<std::optional<RunRow>> RunStore::active_run() {
+  return read(database_, "looking for a run at work", [&] { return find_active_run(database_); });
 }
 
 Result<std::vector<StepRow>> RunStore::steps(RowId run) {

@@ -35,6 +35,7 @@ class RunStore {
   Result<Transaction> transaction();
 
   // ---- writing, in the order of a run
+  /// Errors: also Busy (a run of another process of this machine is at work on the database).
   Result<RowId> begin_run(const RunStart& start);
   Result<void> finish_run(RowId run, RunState state, const std::string& error);
   Result<RowId> begin_step(RowId run, int ordinal, const std::string& experiment,
@@ -62,13 +63,27 @@ class RunStore {
   Result<void> add_gdc_reference(RowId step, std::span<const GdcReferenceRow> layers);
   Result<void> add_calibration(RowId step, const CalibrationRow& calibration);
   Result<void> add_layer_states(RowId step, std::span<const LayerStateRow> states);
+  /// Of one programming; `by_target` as given. \return the fit's id.
+  Result<RowId> add_drift_fit(const DriftFitRow& row, const DriftFits& fits);
   /// The first batch number that no run on this board has used.
   Result<std::uint64_t> next_batch(const std::string& board_serial);
+
+  // ---- what people do with runs, also while another one is writing
+  Result<RowId> add_note(RowId run, const std::string& text, const std::string& by);
+  /// Tags that it has already stay. Errors: also BadPlan (not one word).
+  Result<void> add_tags(RowId run, std::span<const std::string> tags, const std::string& by);
+  Result<void> remove_tags(RowId run, std::span<const std::string> tags);
+  /// Views and listings leave it out from now on. Errors: also Busy (it is running), NotFound.
+  Result<void> delete_run(RowId run, const std::string& by);
+  Result<void> undelete_run(RowId run);
 
   // ---- reading. Every checksum is checked; errors: also BadFile when one is wrong.
   /// Newest first; a running one without its process is Interrupted.
   Result<std::vector<RunRow>> runs(Deleted deleted = Deleted::Hidden);
   Result<RunRow> run(RowId run);  ///< a deleted one too. Errors: NotFound naming the runs there are
+  /// The run whose process is at work on this machine, if there is one.
+  Result<std::optional<RunRow>> active_run();
+  Result<std::vector<NoteRow>> notes(RowId run);
   Result<std::vector<StepRow>> steps(RowId run);
   Result<std::vector<EventRow>> events(RowId run);
   Result<std::vector<LayerRow>> layers(RowId step);
@@ -85,6 +100,9 @@ class RunStore {
   /// All code sums of a sweep, by device index. Errors: BadFile when a block's checksum is wrong or
   /// blocks are missing.
   Result<std::vector<std::uint16_t>> sweep_code_sums(RowId sweep);
+  Result<std::vector<SweepTimes>> sweep_times(RowId sweep);  ///< block by block, in device order
+  Result<std::vector<DriftFitRow>> drift_fits(RowId run);    ///< the newest of every programming
+  Result<DriftFits> drift_of_devices(RowId fit);             ///< Errors: also NotFound
   Result<std::vector<AccuracyRow>> accuracies(RowId run);
   Result<std::optional<ConfusionMatrix>> confusion(RowId accuracy);
   Result<std::vector<GdcReferenceRow>> gdc_reference(RowId step);  ///< by layer

@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "db/file_system.h"
+
 namespace pcmlab::db {
 
 namespace {
@@ -179,6 +181,9 @@ Result<void> check_schema(Database& database) {
 
 Result<Database> open_up_to_date(const std::filesystem::path& file,
                                  std::chrono::milliseconds busy_timeout) {
+  if (file != ":memory:") {
+    PCM_TRY(refuse_network_file_system(file));
+  }
   const auto deadline = std::chrono::steady_clock::now() + busy_timeout;
   for (;;) {
     PCM_ASSIGN(auto database, Database::open(file, OpenMode::ReadWriteCreate, busy_timeout));

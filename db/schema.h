@@ -36,8 +36,8 @@ Result<void> check_schema(Database& database);
 /// new or empty gets it in one transaction. An older one is copied beside itself (FILE.migrating);
 /// the copy is brought up to date, checked, and copied back in one transaction. Until that is
 /// committed the file is as it was, come what may; meanwhile nobody else has it open.
-/// Errors: BadFile (of another program), DatabaseNewer, Busy (somebody has the older one open),
-/// those of Database.
+/// Errors: Io (also: a network file system), BadFile (of another program), DatabaseNewer, Busy
+/// (somebody has the older one open), those of Database.
 Result<Database> open_up_to_date(const std::filesystem::path& file,
                                  std::chrono::milliseconds busy_timeout = kBusyTimeout);
 

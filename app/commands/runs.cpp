@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -10,9 +12,19 @@
 namespace pcmlab::app {
 namespace {
 
-Result<void> list_runs(const Session& session) {
+struct ListOptions {
+  std::vector<std::string> tags;
+  bool all = false;
+};
+
+Result<void> list_runs(const Session& session, const ListOptions& options) {
   PCM_ASSIGN(db::RunStore store, db::RunStore::open_read_only(session.database));
-  PCM_ASSIGN(const auto runs, store.runs());
+  PCM_ASSIGN(auto runs, store.runs(options.all ? db::Deleted::Shown : db::Deleted::Hidden));
+  std::erase_if(runs, [&](const db::RunRow& run) {
+    return !std::all_of(options.tags.begin(), options.tags.end(), [&](const std::string& tag) {
+      return std::find(run.tags.begin(), run.tags.end(), tag) != run.tags.end();
+    });
+  });
   if (session.json) {
     auto json = nlohmann::ordered_json::array();
     for (const db::RunRow& run : runs) {
@@ -26,19 +38,25 @@ Result<void> list_runs(const Session& session) {
                       {"network", run.network_name},
                       {"devices", run.devices},
                       {"operator", run.operator_name},
-                      {"error", run.error}});
+                      {"error", run.error},
+                      {"parent", run.parent ? nlohmann::ordered_json(*run.parent) : nullptr},
+                      {"tags", run.tags},
+                      {"deleted_utc", run.deleted_utc}});
     }
     fmt::print("{}\n", json.dump(2));
     return {};
   }
   if (runs.empty()) {
-    fmt::print("no runs yet in {}\n", session.database.string());
+    fmt::print("no runs {} in {}\n", options.tags.empty() ? "yet" : "with these tags",
+               session.database.string());
     return {};
   }
-  Table table({"run", "state", "started", "board", "network", "name"});
+  Table table({"run", "state", "started", "board", "network", "name", "tags"});
   for (const db::RunRow& run : runs) {
-    table.add({std::to_string(run.id), std::string(db::to_string(run.state)),
-               date_text(run.started_utc), run.board_serial, run.network_name, run.name});
+    table.add({std::to_string(run.id),
+               run.deleted_utc.empty() ? std::string(db::to_string(run.state)) : "deleted",
+               date_text(run.started_utc), run.board_serial, run.network_name, run.name,
+               fmt::format("{}", fmt::join(run.tags, " "))});
   }
   fmt::print("{}", table.text());
   return {};
@@ -89,7 +107,11 @@ Result<void> plot(const Session& session, db::RowId run, std::filesystem::path f
 
 void add_runs(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("runs", "Lists the runs in the database, newest first");
-  command->callback([&session] { session.end(list_runs(session)); });
+  auto options = std::make_shared<ListOptions>();
+  command->add_option("--tag", options->tags, "only those with this tag; several: with all of them")
+      ->allow_extra_args(false);
+  command->add_flag("--all", options->all, "also those that are deleted");
+  command->callback([&session, options] { session.end(list_runs(session, *options)); });
 }
 
 void add_show(CLI::App& app, Session& session) {

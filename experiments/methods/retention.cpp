@@ -7,6 +7,7 @@
 
 #include "experiments/engine/experiment.h"
 #include "experiments/retention/read_schedule.h"
+#include "experiments/retention/stored_drift.h"
 
 namespace pcmlab {
 namespace {
@@ -70,6 +71,14 @@ Result<void> Retention::run(RunContext& context) {
   PCM_ASSIGN(const db::Placement placement, context.store.placement(programmings.back().id));
   for (std::size_t number = 0; number < times_s_.size() * repeats_; ++number) {
     PCM_TRY(sweep(context, programmings.back(), placement.addresses, number));
+  }
+  PCM_ASSIGN(const auto fits,
+             store_drift_fits(context.store, context.run, context.step, programmings.back().id));
+  if (fits) {
+    context.observer.message(
+        fmt::format("drift of {} devices fitted to {} sweeps, {:.0f} to {:.0f} s"
+                    " after their last pulses",
+                    fits->devices, fits->sweeps, fits->first_s, fits->last_s));
   }
   return {};
 }

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "experiments/characterisation/statistics.h"
-#include "experiments/retention/drift_fit.h"
 #include "experiments/retention/measured_conductances.h"
 #include "experiments/retention/programmed_network.h"
+#include "experiments/retention/stored_drift.h"
 
 namespace pcmlab {
 namespace {
@@ -91,11 +91,21 @@ void add_points(RunSummary& summary) {
 /// Devices that converged, over all readings: all of them, or of several fillings every so many-th.
 struct Devices {
   std::vector<float> targets_uS;
-  std::vector<std::int64_t> last_pulse_ticks_ns;
-  std::vector<std::size_t> filling;
-  std::vector<std::vector<float>> g_uS;     ///< by reading, by device
-  std::vector<std::vector<double>> tick_s;  ///< by reading, by filling: the middle of the sweep
+  std::vector<std::optional<float>> exponents;  ///< none: it could not be fitted
+  std::vector<std::vector<float>> g_uS;         ///< by reading, by device
 };
+
+/// As stored at the end of the step; runs of earlier versions are fitted now.
+Result<std::optional<FittedDrift>> drift_of(db::RunStore& store, db::RowId run,
+                                            db::RowId programming, db::RowId step) {
+  PCM_ASSIGN(auto stored, store.drift_fits(run));
+  for (db::DriftFitRow& row : stored) {
+    if (row.programming != programming) continue;
+    PCM_ASSIGN(db::DriftFits fits, store.drift_of_devices(row.id));
+    return FittedDrift{std::move(row), std::move(fits)};
+  }
+  return fit_drift_of(store, run, step, programming);
+}
 
 Result<void> add_filling(db::RunStore& store, const ProgrammedNetwork& network, std::size_t filling,
                          RunSummary& summary, Devices& devices) {
@@ -114,21 +124,22 @@ Result<void> add_filling(db::RunStore& store, const ProgrammedNetwork& network, 
     if (result.verdicts[d] != db::Verdict::Converged) continue;
     if (seen++ % network.fillings.size() == 0) chosen.push_back(d);
   }
+  PCM_ASSIGN(const auto fitted, drift_of(store, summary.run.id, programming,
+                                         network.readings.front().sweeps[filling].step));
+  if (fitted) summary.drift_fits.push_back(fitted->row);
   for (const std::size_t d : chosen) {
     devices.targets_uS.push_back(placement.targets_uS[d]);
-    devices.last_pulse_ticks_ns.push_back(result.last_pulse_ticks_ns[d]);
-    devices.filling.push_back(filling);
+    std::optional<float> exponent;
+    if (fitted && !std::isnan(fitted->fits.exponents[d])) exponent = fitted->fits.exponents[d];
+    devices.exponents.push_back(exponent);
   }
   devices.g_uS.resize(network.readings.size());
-  devices.tick_s.resize(network.readings.size());
   for (std::size_t i = 0; i < network.readings.size(); ++i) {
     const db::SweepRow& sweep = network.readings[i].sweeps[filling];
     PCM_ASSIGN(const auto code_sums, store.sweep_code_sums(sweep.id));
     const auto g_uS =
         conductances_uS(code_sums, {sweep.gain_uS_per_code, sweep.offset_uS}, sweep.samples);
     for (const std::size_t d : chosen) devices.g_uS[i].push_back(g_uS[d]);
-    devices.tick_s[i].push_back(
-        0.5e-9 * static_cast<double>(sweep.stamp.first_tick_ns + sweep.stamp.last_tick_ns));
   }
   return {};
 }
@@ -146,24 +157,17 @@ ConductanceClass summarise_class(double low_uS, double high_uS, const Devices& d
   out.devices = static_cast<std::int64_t>(members.size());
   if (members.empty()) return out;
 
-  const std::size_t sweeps = data.g_uS.size();
   std::vector<double> exponents;
-  std::vector<double> age_s(sweeps), g(sweeps);
   double sum = 0, sum_of_squares = 0;
   for (const std::size_t d : members) {
     const auto target = static_cast<double>(data.targets_uS[d]);
     const double error = static_cast<double>(data.g_uS[0][d]) - target;
     sum += error;
     sum_of_squares += error * error;
-    for (std::size_t s = 0; s < sweeps; ++s) {
-      age_s[s] =
-          data.tick_s[s][data.filling[d]] - 1e-9 * static_cast<double>(data.last_pulse_ticks_ns[d]);
-      g[s] = static_cast<double>(data.g_uS[s][d]);
-    }
-    if (const auto fit = fit_drift(age_s, g)) {
-      exponents.push_back(fit->exponent);
-      if (target >= kFitAbove_uS) exponents_above.push_back(fit->exponent);
-    }
+    if (!data.exponents[d]) continue;
+    const auto exponent = static_cast<double>(*data.exponents[d]);
+    exponents.push_back(exponent);
+    if (target >= kFitAbove_uS) exponents_above.push_back(exponent);
   }
   const auto count = static_cast<double>(members.size());
   out.error_mean_uS = sum / count;
@@ -240,6 +244,7 @@ double percent_of(const db::AccuracyRow& row) {
 Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   RunSummary summary;
   PCM_ASSIGN(summary.run, store.run(run));
+  PCM_ASSIGN(summary.notes, store.notes(run));
   PCM_ASSIGN(const ProgrammedNetwork network, programmed_network(store, run));
   add_readings(network, summary);
   PCM_ASSIGN(const auto accuracies, store.accuracies(run));

@@ -42,22 +42,24 @@ struct ConductanceClass {
   std::int64_t devices = 0;
   double error_mean_uS = 0;              ///< measured at the first sweep minus target
   double error_sigma_uS = 0;             ///< spread of that error
-  std::optional<double> drift_exponent;  ///< median of the devices' own fits
+  std::optional<double> drift_exponent;  ///< median of the devices' own, where they were fitted
   /// By time point.
   std::vector<double> median_uS, p10_uS, p90_uS;
 };
 
 struct RunSummary {
   db::RunRow run;
+  std::vector<db::NoteRow> notes;
   std::optional<db::ProgrammingRow> programming;  ///< of the network; all fillings together
   int fillings = 1;                               ///< of the array, one after another
   std::int64_t stuck_low = 0, stuck_high = 0, max_iterations = 0;  ///< devices not converged
   std::vector<SweepFigures> sweeps;                                ///< complete ones
   std::vector<TimePoint> points;                                   ///< of these, by time
-  std::vector<std::string> conditions;    ///< that were evaluated, in the order of the literature
-  std::vector<ConductanceClass> classes;  ///< from low to high; empty without sweeps
-  std::optional<double> sigma_uS;         ///< median of the classes' error_sigma_uS
-  std::optional<double> drift_exponent;   ///< median over converged devices above 5 uS
+  std::vector<std::string> conditions;      ///< that were evaluated, in the order of the literature
+  std::vector<ConductanceClass> classes;    ///< from low to high; empty without sweeps
+  std::optional<double> sigma_uS;           ///< median of the classes' error_sigma_uS
+  std::optional<double> drift_exponent;     ///< median over converged devices above 5 uS
+  std::vector<db::DriftFitRow> drift_fits;  ///< one of each filling, where it was fitted
   std::optional<double> software_percent;
   std::string precision;
   std::string gdc_reference;

@@ -143,13 +143,38 @@ TEST(SecondWriter, IsToldTheProcessOfTheFirst) {
 TEST(SecondWriter, MakesTheSameDatabaseAtTheSameTime) {
   for (int i = 0; i < 10; ++i) {
     const TemporaryFolder folder;
-    const auto make = [&](const auto&) { prepare_run(RunStore::open(folder / "a.db")); };
+    const auto make = [&](const auto&) { must(RunStore::open(folder / "a.db")); };
     ChildProcess first(make);
     ChildProcess second(make);
     EXPECT_EQ(first.wait(), 0);
     EXPECT_EQ(second.wait(), 0);
-    EXPECT_EQ(must(must(RunStore::open_read_only(folder / "a.db")).runs()).size(), 2U);
+    EXPECT_TRUE(must(must(RunStore::open_read_only(folder / "a.db")).runs()).empty());
   }
+}
+
+TEST(SecondRunner, IsRefusedWithTheProcessOfTheFirst) {
+  const TemporaryFolder folder;
+  ChildProcess first([&](const auto& tell) {
+    auto store = must(RunStore::open(folder / "a.db"));
+    prepare_run(store);
+    tell(0);
+    pause();
+  });
+  ASSERT_EQ(first.next(), 0);
+  {
+    auto second = must(RunStore::open(folder / "a.db"));
+    const Error error = error_of(second.begin_run(make_run_start(2)));
+    EXPECT_EQ(error.code, ErrorCode::Busy);
+    EXPECT_THAT(error.message, HasSubstr("process " + std::to_string(first.pid())));
+    EXPECT_EQ(must(second.active_run())->pid, first.pid());
+    // What people say of a run does not wait for its end.
+    must(second.add_note(1, "looks good", "me"));
+  }
+  first.kill();
+  first.wait();
+  auto second = must(RunStore::open(folder / "a.db"));
+  EXPECT_FALSE(must(second.active_run()).has_value());
+  EXPECT_EQ(must(second.begin_run(make_run_start(2))), 2);
 }
 
 }  // namespace
