@@ -51,7 +51,8 @@ function(pcmlab_sources target)
   endif()
 endfunction()
 
-# Sources with flags of their own, generated ones and those that are not C++ stay alone.
+# Sources with flags of their own, generated ones and those that are not C++ stay alone; so do those
+# with plain enums, whose values are names too.
 function(pcmlab_together target sources)
   set(groups "")
   foreach(source IN LISTS sources)
@@ -60,7 +61,11 @@ function(pcmlab_together target sources)
     get_source_file_property(flags ${source} COMPILE_OPTIONS)
     get_source_file_property(definitions ${source} COMPILE_DEFINITIONS)
     cmake_path(IS_PREFIX PROJECT_BINARY_DIR ${path} generated)
-    if(NOT path MATCHES "[.]cpp$" OR generated OR flags OR definitions)
+    set(enums "")
+    if(EXISTS ${path})
+      file(STRINGS ${path} enums REGEX "^enum [^c]" LIMIT_COUNT 1)
+    endif()
+    if(NOT path MATCHES "[.]cpp$" OR generated OR flags OR definitions OR enums)
       target_sources(${target} PRIVATE ${source})
       continue()
     endif()
