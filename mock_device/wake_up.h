@@ -24,11 +24,11 @@ class WakeUp {
   void wake() const {
     const std::uint64_t one = 1;
     // It can only fail by being full, and then it is awake.
-    [[maybe_unused]] const ssize_t written = write(fd_.get(), &one, sizeof one);
+    [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof one);
   }
   void reset() const {
     std::uint64_t times = 0;
-    [[maybe_unused]] const ssize_t got = read(fd_.get(), &times, sizeof times);
+    [[maybe_unused]] const ssize_t got = ::read(fd_.get(), &times, sizeof times);
   }
   /// Readable, for poll(), from wake() until reset().
   int fd() const { return fd_.get(); }
