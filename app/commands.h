@@ -49,6 +49,7 @@ void add_table(CLI::App& app, Session& session);
 void add_doctor(CLI::App& app, Session& session);
 void add_plot(CLI::App& app, Session& session);
 void add_query(CLI::App& app, Session& session);
+void add_report(CLI::App& app, Session& session);
 void add_export(CLI::App& app, Session& session);
 void add_import_fusion(CLI::App& app, Session& session);
 

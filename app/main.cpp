@@ -43,10 +43,10 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 a bug, 2 wrong command line, 3 bad input (plan, network, "
       "images), 4 board, 5 database or disk, 6 stopped, 7 a check failed.");
   for (auto* add :
-       {add_run,      add_check,  add_describe, add_runs,          add_show,      add_compare,
-        add_plot,     add_query,  add_export,   add_import_fusion, add_note,      add_tag,
-        add_delete,   add_verify, add_backup,   add_merge,         add_vacuum,    add_devices,
-        add_selftest, add_doctor, add_table,    add_chips,         add_acceptance}) {
+       {add_run,     add_check,    add_describe, add_runs,   add_show,          add_compare,
+        add_plot,    add_query,    add_report,   add_export, add_import_fusion, add_note,
+        add_tag,     add_delete,   add_verify,   add_backup, add_merge,         add_vacuum,
+        add_devices, add_selftest, add_doctor,   add_table,  add_chips,         add_acceptance}) {
     add(app, session);
   }
   try {

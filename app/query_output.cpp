@@ -26,17 +26,6 @@ struct Match : Cases... {
 template <class... Cases>
 Match(Cases...) -> Match<Cases...>;
 
-/// Enough for a person to read; times and conductances need no more.
-std::string short_text(const Value& value) {
-  return std::visit(
-      Match{[](Null) { return std::string("-"); },
-            [](std::int64_t number) { return fmt::format("{}", number); },
-            [](double number) { return fmt::format("{:.6g}", number); },
-            [](const std::string& text) { return text; },
-            [](const HexBlob& blob) { return fmt::format("{} bytes", blob.digits.size() / 2); }},
-      value);
-}
-
 class TableOutput : public QueryOutput {
  public:
   explicit TableOutput(WriteText write) : write_(std::move(write)) {}
@@ -228,6 +217,16 @@ class NpzOutput : public QueryOutput {
 };
 
 }  // namespace
+
+std::string short_text(const Value& value) {
+  return std::visit(
+      Match{[](Null) { return std::string("-"); },
+            [](std::int64_t number) { return fmt::format("{}", number); },
+            [](double number) { return fmt::format("{:.6g}", number); },
+            [](const std::string& text) { return text; },
+            [](const HexBlob& blob) { return fmt::format("{} bytes", blob.digits.size() / 2); }},
+      value);
+}
 
 std::unique_ptr<QueryOutput> table_output(WriteText write) {
   return std::make_unique<TableOutput>(std::move(write));

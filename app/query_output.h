@@ -16,6 +16,9 @@
 
 namespace pcmlab::app {
 
+/// For a person to read: six digits, "-" for NULL.
+std::string short_text(const db::Value& value);
+
 /// Takes the rows of one query. Nothing but NPZ holds more than some hundred of them.
 class QueryOutput {
  public:

@@ -7,7 +7,9 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/report.h"
 #include "db/run_store.h"
+#include "experiments/exchange/output_file.h"
 
 namespace pcmlab::app {
 namespace {
@@ -103,6 +105,27 @@ Result<void> plot(const Session& session, db::RowId run, std::filesystem::path f
   return {};
 }
 
+struct ReportOptions {
+  db::RowId run = 0;
+  std::filesystem::path output;
+  bool force = false;
+};
+
+Result<void> report(const Session& session, ReportOptions options) {
+  if (options.output.empty()) options.output = fmt::format("run-{}.html", options.run);
+  PCM_ASSIGN(db::RunStore store, db::RunStore::open_read_only(session.database));
+  PCM_ASSIGN(const std::string html, report_html(store, session.database, options.run));
+  PCM_ASSIGN(OutputFile file, OutputFile::create(options.output, options.force));
+  PCM_TRY(file.write(html));
+  PCM_TRY(file.finish());
+  if (session.json) {
+    fmt::print("{}\n", nlohmann::json{{"report", options.output.string()}}.dump());
+  } else if (!session.quiet) {
+    fmt::print("{}\n", options.output.string());
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_runs(CLI::App& app, Session& session) {
@@ -122,6 +145,16 @@ void add_show(CLI::App& app, Session& session) {
                     "also which class was taken for which, at the last time point");
   command->add_flag("--layers", options->layers, "also how far each layer is off by then");
   command->callback([&session, options] { session.end(show(session, *options)); });
+}
+
+void add_report(CLI::App& app, Session& session) {
+  auto* command = app.add_subcommand(
+      "report", "Writes what a run found as one HTML file, to mail or print; also while it runs");
+  auto options = std::make_shared<ReportOptions>();
+  command->add_option("RUN", options->run, "number of the run, see `pcmlab runs`")->required();
+  command->add_option("-o,--output", options->output, "run-RUN.html when left out");
+  command->add_flag("--force", options->force, "replaces the file");
+  command->callback([&session, options] { session.end(report(session, *options)); });
 }
 
 void add_plot(CLI::App& app, Session& session) {

@@ -15,7 +15,7 @@
 #include "db/database.h"
 #include "db/query/questions.h"
 #include "tests/app/command_line.h"
-#include "tests/experiments/network/onnx_file.h"
+#include "tests/app/small_run.h"
 
 namespace pcmlab::app {
 namespace {
@@ -33,21 +33,7 @@ class Query : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder = std::make_unique<TemporaryFolder>();
-    test::OnnxFile network({3, 32, 32}, 7);
-    const std::string features =
-        network.relu(network.conv("images", {.out = 32, .in = 3, .stride_h = 4, .stride_w = 4}));
-    const auto bytes = network.bytes(network.dense(network.average(features), 32, 10));
-    std::ofstream(*folder / "small.onnx", std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    const std::string plan = folder->file("plan.toml",
-                                          "[mock]\nword_lines = 64\nbit_lines = 64\nthreads = 1\n"
-                                          "[network]\nfile = \"" +
-                                              path("small.onnx") +
-                                              "\"\n[images]\nlimit = 200\n"
-                                              "[[step]]\nexperiment = \"program\"\n"
-                                              "[[step]]\nexperiment = \"retention\"\npoints = 8\n"
-                                              "[[step]]\nexperiment = \"accuracy\"\n");
+    const std::string plan = small_plan(*folder);
     ran = pcmlab({"run", plan, "--quiet", "--database", path("x.db")}).exit_code;
   }
   static void TearDownTestSuite() { folder.reset(); }
