@@ -62,7 +62,7 @@ Result<std::string> glued(Bench& bench) {
 
 Result<std::string> garbage(Bench& bench) {
   std::vector<std::pair<Bytes, std::string>> cases;
-  for (const std::size_t count : {1, 3, 19, 24, 511, 5000}) {
+  for (const std::size_t count : {1U, 3U, 19U, 24U, 511U, 5000U}) {
     cases.emplace_back(bench.noise(count), text(count, " random bytes"));
   }
   for (const std::string_view magics : {"P", "PCM", "PCMB", "PCMBPCMB", "PPCPCMPCMPCM"}) {
@@ -139,7 +139,7 @@ Result<std::string> inside(Bench& bench) {
 }
 
 Result<std::string> truncated(Bench& bench) {
-  for (const std::size_t missing : {1, 3, 5}) {
+  for (const std::size_t missing : {1U, 3U, 5U}) {
     Bytes cut = hello_frame(bench).bytes();
     cut.resize(cut.size() - missing);
     PCM_TRY(bench.ignored(cut, text("a frame without its last ", missing, " bytes")));

@@ -74,26 +74,29 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
 }
 
 Result<void> ProgramAndVerify::program_blocks() {
-  const db::Placement& placement = *placement_;
-  const std::size_t count = placement.addresses.size();
+  const std::size_t count = placement_->addresses.size();
   const std::size_t block = settings_.block_devices == 0 ? count : settings_.block_devices;
   for (std::size_t begin = 0; begin < count; begin += block) {
-    const std::size_t end = std::min(count, begin + block);
-    Selection zeros, targets;
-    for (Selection* selection : {&zeros, &targets}) {
-      selection->devices.reserve(end - begin);
-      selection->addresses.reserve(end - begin);
-    }
-    for (std::size_t d = begin; d < end; ++d) {
-      select(placement.targets_uS[d] == 0.0f ? zeros : targets, static_cast<std::uint32_t>(d));
-    }
-    outcome_.summary.nonzero_targets += static_cast<std::int64_t>(targets.devices.size());
-    PCM_TRY(initialise(db::BatchKind::Reset, zeros));
-    PCM_TRY(reset_unknown());
-    PCM_TRY(initialise(db::BatchKind::Staircase, targets));
-    PCM_TRY(program_block(std::move(targets)));
+    PCM_TRY(program_devices(begin, std::min(count, begin + block)));
   }
   return {};
+}
+
+Result<void> ProgramAndVerify::program_devices(std::size_t begin, std::size_t end) {
+  Selection zeros, targets;
+  for (Selection* selection : {&zeros, &targets}) {
+    selection->devices.reserve(end - begin);
+    selection->addresses.reserve(end - begin);
+  }
+  for (std::size_t d = begin; d < end; ++d) {
+    const bool zero = placement_->targets_uS[d] == 0.0f;
+    select(zero ? zeros : targets, static_cast<std::uint32_t>(d));
+  }
+  outcome_.summary.nonzero_targets += static_cast<std::int64_t>(targets.devices.size());
+  PCM_TRY(initialise(db::BatchKind::Reset, zeros));
+  PCM_TRY(reset_unknown());
+  PCM_TRY(initialise(db::BatchKind::Staircase, targets));
+  return program_block(std::move(targets));
 }
 
 Result<void> ProgramAndVerify::check_stop() const {

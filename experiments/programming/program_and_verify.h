@@ -56,6 +56,8 @@ class ProgramAndVerify {
   };
 
   Result<void> program_blocks();
+  /// Devices [begin, end) from their first RESET to their last verify read.
+  Result<void> program_devices(std::size_t begin, std::size_t end);
   Result<void> initialise(db::BatchKind kind, const Selection& selected);
   Result<void> reset_unknown();
   Result<void> program_block(Selection active);
