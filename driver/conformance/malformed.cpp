@@ -146,7 +146,7 @@ Result<std::string> flags(Bench& bench) {
 
 Result<std::string> unknown(Bench& bench) {
   for (const int type : {0x00, 0x0C, 0x10, 0x42, 0x7F}) {
-    for (const std::size_t bytes : {0, 1, 1000}) {
+    for (const std::size_t bytes : {0U, 1U, 1000U}) {
       PCM_TRY(bench.refused(bench.make(static_cast<std::uint8_t>(type), Bytes(bytes)),
                             Refusal::UnknownRequest, text("type 0x", std::hex, type)));
     }
