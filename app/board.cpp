@@ -20,6 +20,7 @@
 #include "driver/recovering_board.h"
 #include "driver/replay_transport.h"
 #include "driver/test_board.h"
+#include "driver/trace_transport.h"
 #include "driver/usb_transport.h"
 
 namespace pcmlab::app {
@@ -31,7 +32,7 @@ UsbFilter usb_filter(const Plan& plan) {
           static_cast<std::uint16_t>(board.integer("usb_product")), board.text("serial")};
 }
 
-Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
+Result<std::unique_ptr<Transport>> transport_of(const Plan& plan, Purpose purpose) {
   const ParameterValues& board = plan.section("board");
   const std::string& recording = board.text("recording");
   if (board.text("kind") == "replay") {
@@ -52,7 +53,8 @@ Result<std::unique_ptr<Transport>> transport_of(const Plan& plan) {
     PCM_ASSIGN(std::unique_ptr<Transport> usb, UsbTransport::open(usb_filter(plan)));
     return usb;
   }
-  return mock_transport(plan.section("mock"), plan.section("faults"));
+  return mock_transport(plan.section("mock"), plan.section("faults"),
+                        purpose == Purpose::Resume ? PlannedFaults::OfTheChip : PlannedFaults::All);
 }
 
 /// What RecordingWriter::create() would find, without making the file.
@@ -108,7 +110,7 @@ std::chrono::milliseconds wait_for_board(const Plan& plan) {
 }  // namespace
 
 Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purpose) {
-  PCM_ASSIGN(std::unique_ptr<Transport> transport, transport_of(plan));
+  PCM_ASSIGN(std::unique_ptr<Transport> transport, transport_of(plan, purpose));
   const std::string& record = plan.section("board").text("record");
   if (!record.empty() && purpose == Purpose::Check) PCM_TRY(check_can_be_made(record));
   if (!record.empty() && purpose == Purpose::Run) {
@@ -124,15 +126,28 @@ Result<std::unique_ptr<Transport>> open_transport(const Plan& plan, Purpose purp
 
 Result<std::unique_ptr<Board>> open_board(const Plan& plan, Purpose purpose,
                                           std::function<void(const BoardEvent&)> tell,
-                                          std::stop_token stop) {
+                                          std::stop_token stop,
+                                          std::optional<EarlierWork> earlier) {
   PCM_ASSIGN(std::unique_ptr<Transport> transport, open_transport(plan, purpose));
   PCM_ASSIGN(std::unique_ptr<TestBoard> board, TestBoard::open(std::move(transport)));
   RecoverySettings recovery;
   recovery.wait_for_board = wait_for_board(plan);
   recovery.tell = std::move(tell);
   recovery.stop = std::move(stop);
+  recovery.earlier = earlier;
   return std::make_unique<RecoveringBoard>(std::move(board), std::move(recovery));
 }
+
+Result<std::unique_ptr<Board>> open_rehearsal(const Plan& plan,
+                                              std::function<void(const std::string&)> tell) {
+  PCM_ASSIGN(auto mock, mock_transport(plan.section("mock"), plan.section("faults"),
+                                       PlannedFaults::OfTheChip));
+  PCM_ASSIGN(std::unique_ptr<TestBoard> board,
+             TestBoard::open(std::make_unique<TraceTransport>(std::move(mock), std::move(tell))));
+  return std::make_unique<RecoveringBoard>(std::move(board));
+}
+
+bool is_simulated(const Plan& plan) { return plan.section("board").text("kind") == "mock"; }
 
 std::string describe_board(const Plan& plan) {
   const std::string& record = plan.section("board").text("record");

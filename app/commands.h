@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/exit_code.h"
+#include "app/plan_schema.h"
 #include "experiments/engine/plan.h"
 #include "experiments/retention/run_summary.h"
 #include "protocol/error.h"
@@ -31,6 +32,14 @@ struct Session {
 void add_acceptance(CLI::App& app, Session& session);
 void add_chips(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
+void add_resume(CLI::App& app, Session& session);
+void add_queue(CLI::App& app, Session& session);
+void add_tell(CLI::App& app, Session& session);
+void add_status(CLI::App& app, Session& session);
+void add_pause(CLI::App& app, Session& session);
+void add_continue(CLI::App& app, Session& session);
+void add_stop(CLI::App& app, Session& session);
+void add_abort(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_describe(CLI::App& app, Session& session);
 void add_runs(CLI::App& app, Session& session);
@@ -55,11 +64,14 @@ void add_import_fusion(CLI::App& app, Session& session);
 
 // ---- shared by several commands ----------------------------------------------------------------
 
-/// Sections of the engine and of this program, and all experiments.
-PlanSchema app_plan_schema();
-
 /// --set SECTION.KEY=VALUE, as often as one likes: as if the plan said so.
 void add_plan_assignments(CLI::App& command, std::vector<std::string>& assignments);
+
+/// Who sits here, as the system knows.
+std::string person();
+
+/// For writing to a database that is there. Errors: those of RunStore::open(); NotFound.
+Result<db::RunStore> open_existing(const Session& session);
 
 /// The retention picture of a run: PNG, SVG or PDF by the file's extension.
 Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& file);

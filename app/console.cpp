@@ -3,11 +3,13 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 
 namespace pcmlab::app {
@@ -20,11 +22,30 @@ std::size_t width_of(const std::string& text) {
   }));
 }
 
+/// To a terminal that may be gone: that is no reason to end a run.
+void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
+
+/// Whether standard error goes to the journal, which has times of its own and takes a priority at
+/// the beginning of a line (sd-daemon(3)).
+bool is_journal() {
+  static const bool is = [] {
+    const char* const stream = std::getenv("JOURNAL_STREAM");
+    struct stat file {};
+    return stream != nullptr && fstat(STDERR_FILENO, &file) == 0 &&
+           fmt::format("{}:{}", file.st_dev, file.st_ino) == stream;
+  }();
+  return is;
+}
+constexpr const char* kJournalError = "<3>";
+constexpr const char* kJournalNotice = "<5>";
+constexpr const char* kJournalInfo = "<6>";
+
 }  // namespace
 
 void print_error(const Error& error) {
-  fmt::print(stderr, "pcmlab: {}\n", error.message);
-  if (!error.advice.empty()) fmt::print(stderr, "  what to do: {}\n", error.advice);
+  const char* const priority = is_journal() ? kJournalError : "";
+  say(fmt::format("{}pcmlab: {}\n", priority, error.message));
+  if (!error.advice.empty()) say(fmt::format("{}  what to do: {}\n", priority, error.advice));
 }
 
 std::string grouped(std::int64_t number) {
@@ -94,20 +115,25 @@ ConsoleObserver::~ConsoleObserver() { clear_bar(); }
 
 void ConsoleObserver::clear_bar() {
   if (!bar_shown_) return;
-  fmt::print(stderr, "\r\033[K");
+  say("\r\033[K");
   bar_shown_ = false;
 }
 
 void ConsoleObserver::line(const std::string& text) {
-  if (quiet_) return;
+  if (!quiet_) print(text);
+}
+
+void ConsoleObserver::print(const std::string& text) {
   clear_bar();
-  if (terminal_) {
-    fmt::print(stderr, "{}\n", text);
+  if (is_journal()) {
+    say(fmt::format("{}{}\n", kJournalNotice, text));
+  } else if (terminal_) {
+    say(fmt::format("{}\n", text));
   } else {
     std::tm local{};
     const std::time_t now = std::time(nullptr);
     localtime_r(&now, &local);
-    fmt::print(stderr, "{:%Y-%m-%d %H:%M:%S} {}\n", local, text);
+    say(fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", local, text));
   }
 }
 
@@ -127,10 +153,14 @@ void ConsoleObserver::step_finished(std::string_view experiment, double wall_s) 
 
 void ConsoleObserver::message(const std::string& text) { line(text); }
 
+void ConsoleObserver::held_up(const std::string& text) { print(text); }
+
 void ConsoleObserver::progress(const db::ProgressRow& progress) {
   if (quiet_) return;
   const auto now = std::chrono::steady_clock::now();
-  const auto wait = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000);
+  const auto wait = terminal_      ? std::chrono::milliseconds(100)
+                    : is_journal() ? std::chrono::milliseconds(600'000)
+                                   : std::chrono::milliseconds(10000);
   if (now - last_progress_ < wait && progress.done < progress.total) return;
   if (!terminal_ && progress.done >= progress.total) return;  // the message that follows says it
   last_progress_ = now;
@@ -140,13 +170,18 @@ void ConsoleObserver::progress(const db::ProgressRow& progress) {
   const std::string left =
       progress.eta_s >= 1 ? ", " + duration_text(progress.eta_s) + " left" : "";
   if (!terminal_) {
-    line(fmt::format("{}: {:.0f} %{}", progress.activity, 100 * share, left));
+    const std::string text = fmt::format("{}: {:.0f} %{}", progress.activity, 100 * share, left);
+    if (is_journal()) {
+      say(fmt::format("{}{}\n", kJournalInfo, text));
+    } else {
+      line(text);
+    }
     return;
   }
   constexpr int kCells = 30;
   const int full = static_cast<int>(share * kCells);
-  fmt::print(stderr, "\r\033[K[{:=<{}}{: <{}}] {:3.0f} %  {}{}", "", full, "", kCells - full,
-             100 * share, progress.activity, left);
+  say(fmt::format("\r\033[K[{:=<{}}{: <{}}] {:3.0f} %  {}{}", "", full, "", kCells - full,
+                  100 * share, progress.activity, left));
   (void)std::fflush(stderr);
   bar_shown_ = true;
 }

@@ -37,7 +37,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// On a terminal a line that is rewritten; elsewhere plain lines, at most one every ten seconds.
+/// On a terminal a line that is rewritten; elsewhere plain lines, at most one every ten seconds; in
+/// the journal, which is told priorities, one every ten minutes.
 class ConsoleObserver : public RunObserver {
  public:
   explicit ConsoleObserver(bool quiet);
@@ -50,9 +51,11 @@ class ConsoleObserver : public RunObserver {
   void step_finished(std::string_view experiment, double wall_s) override;
   void progress(const db::ProgressRow& progress) override;
   void message(const std::string& text) override;
+  void held_up(const std::string& text) override;  ///< said even if nothing else is to be
 
  private:
   void line(const std::string& text);
+  void print(const std::string& text);
   void clear_bar();
 
   bool quiet_;

@@ -104,7 +104,8 @@ ParameterTable faults_section() {
       real("over_temperature_from_s", "s", 0, 0, kLatest_s, "from this chip time on"),
       real("over_temperature_until_s", "s", kLatest_s, 0, kLatest_s, "until this chip time"),
       real("slow_factor", "", 1, 1, 1000, "reads and pulses take so many times as long"),
-      real("request_overhead_us", "us", 0, 0, 1e9, "additional time before each request"),
+      real("request_overhead_us", "us", 0, 0, 1e9,
+           "additional time before each read or batch of pulses"),
   };
   add_interruption(table, "memory_loss", "the board boots again");
   table.push_back(real("memory_loss_off_s", "s", 1, 0, 1e6, "how long that takes"));

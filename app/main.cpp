@@ -43,10 +43,12 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 a bug, 2 wrong command line, 3 bad input (plan, network, "
       "images), 4 board, 5 database or disk, 6 stopped, 7 a check failed.");
   for (auto* add :
-       {add_run,     add_check,    add_describe, add_runs,   add_show,          add_compare,
-        add_plot,    add_query,    add_report,   add_export, add_import_fusion, add_note,
-        add_tag,     add_delete,   add_verify,   add_backup, add_merge,         add_vacuum,
-        add_devices, add_selftest, add_doctor,   add_table,  add_chips,         add_acceptance}) {
+       {add_run,           add_resume,    add_queue,   add_tell,     add_status,   add_pause,
+        add_continue,      add_stop,      add_abort,   add_check,    add_describe, add_runs,
+        add_show,          add_compare,   add_plot,    add_query,    add_report,   add_export,
+        add_import_fusion, add_note,      add_tag,     add_delete,   add_verify,   add_backup,
+        add_merge,         add_vacuum,    add_devices, add_selftest, add_doctor,   add_table,
+        add_chips,         add_acceptance}) {
     add(app, session);
   }
   try {
@@ -70,7 +72,7 @@ void add_plan_assignments(CLI::App& command, std::vector<std::string>& assignmen
       .add_option(
           "--set", assignments,
           "a key of the plan, as if the plan said so: mock.seed=7, faults.lost_replies=0.01, "
-          "step.1.tolerance_uS=0.3; may be given several times")
+          "step.program.tolerance_uS=0.3; may be given several times")
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
 }

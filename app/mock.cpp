@@ -76,10 +76,15 @@ ParameterTable mock_section() {
 
 Result<std::unique_ptr<mock::FaultyBoard>> mock_board(const ParameterValues& mock,
                                                       const ParameterValues& faults,
-                                                      bool virtual_time) {
+                                                      bool virtual_time, PlannedFaults planned) {
   PCM_ASSIGN(const mock::ChipModel model, chip_of(mock));
   PCM_ASSIGN(mock::TemperatureProfile temperature, temperature_of(mock));
-  PCM_ASSIGN(const mock::FaultPlan plan, fault_plan(faults, model.shape));
+  PCM_ASSIGN(mock::FaultPlan plan, fault_plan(faults, model.shape));
+  if (planned == PlannedFaults::OfTheChip) {
+    plan.line = {};
+    plan.memory_loss = {};
+    plan.disconnect = {};
+  }
   mock::MockBoardSettings settings;
   settings.serial = mock.text("serial");
   if (!virtual_time) settings.capabilities &= ~wire::kVirtualTime;
@@ -90,8 +95,9 @@ Result<std::unique_ptr<mock::FaultyBoard>> mock_board(const ParameterValues& moc
 }
 
 Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
-                                                  const ParameterValues& faults) {
-  PCM_ASSIGN(std::shared_ptr<mock::FaultyBoard> board, mock_board(mock, faults, true));
+                                                  const ParameterValues& faults,
+                                                  PlannedFaults planned) {
+  PCM_ASSIGN(std::shared_ptr<mock::FaultyBoard> board, mock_board(mock, faults, true, planned));
   auto cable = std::make_shared<LoopbackCable>();
   LoopbackEnd far_end;
   far_end.take = [board](std::span<const std::byte> bytes) { board->receive(bytes); };

@@ -16,18 +16,22 @@ namespace pcmlab::app {
 /// [mock]: serial, seed, chip, array, temperature, threads, and every constant of the PCM model.
 ParameterTable mock_section();
 
+enum class PlannedFaults { All, OfTheChip };
+
 /// A mock chip on a mock board, which goes wrong as planned.
 /// \param faults  values of faults_section()
 /// \param virtual_time  whether the board's clock moves by its work and AdvanceTime alone
 /// Errors: those of load_chip() and fault_plan().
 Result<std::unique_ptr<mock::FaultyBoard>> mock_board(const ParameterValues& mock,
                                                       const ParameterValues& faults,
-                                                      bool virtual_time);
+                                                      bool virtual_time,
+                                                      PlannedFaults planned = PlannedFaults::All);
 
 /// Such a board behind a loopback; it lives as long as the Transport. After a
 /// planned disconnect reopen() succeeds. Errors: those of mock_board().
 Result<std::unique_ptr<Transport>> mock_transport(const ParameterValues& mock,
-                                                  const ParameterValues& faults);
+                                                  const ParameterValues& faults,
+                                                  PlannedFaults planned = PlannedFaults::All);
 
 /// A Board over it. Errors: also those of TestBoard::open().
 Result<std::unique_ptr<Board>> open_mock(const ParameterValues& mock,

@@ -33,6 +33,7 @@ class TableOutput : public QueryOutput {
   Result<void> begin(const std::vector<std::string>& columns) override {
     columns_ = columns;
     rows_.clear();
+    written_ = false;
     return {};
   }
   Result<void> row(const std::vector<Value>& values) override {
@@ -41,7 +42,8 @@ class TableOutput : public QueryOutput {
     rows_.push_back(std::move(texts));
     return rows_.size() < kRowsTogether ? Result<void>() : flush();
   }
-  Result<void> end() override { return flush(); }
+  /// Without a row, the names of the columns are the answer.
+  Result<void> end() override { return rows_.empty() && written_ ? Result<void>() : flush(); }
 
  private:
   static constexpr std::size_t kRowsTogether = 500;
@@ -50,12 +52,14 @@ class TableOutput : public QueryOutput {
     Table table(columns_);
     for (auto& row : rows_) table.add(std::move(row));
     rows_.clear();
+    written_ = true;
     return write_(table.text());
   }
 
   WriteText write_;
   std::vector<std::string> columns_;
   std::vector<std::vector<std::string>> rows_;
+  bool written_ = false;
 };
 
 class CsvOutput : public QueryOutput {

@@ -9,6 +9,7 @@
 #include "app/faults.h"
 #include "app/mock.h"
 #include "app/plot.h"
+#include "db/clocks.h"
 #include "experiments/engine/engine.h"
 
 namespace pcmlab::app {
@@ -24,6 +25,30 @@ std::string percent_text(const TimePoint& point, const std::string& condition) {
 
 std::string class_label(const ConductanceClass& c) {
   return fmt::format("{:g}–{:g} µS", c.low_uS, std::min(c.high_uS, 25.0));
+}
+
+double seconds_of(const db::GapRow& gap) {
+  return 1e-9 * static_cast<double>(db::utc_ns_of(gap.end_utc) - db::utc_ns_of(gap.begin_utc));
+}
+
+/// Who worked at the run, and when nobody did; nothing if it was one process all the time.
+void append_interruptions(const RunSummary& summary, std::string& out) {
+  if (summary.sessions.size() > 1) {
+    const db::SessionRow& last = summary.sessions.back();
+    out += fmt::format("processes    {} one after another; the last since {}, {} on {}\n",
+                       summary.sessions.size(), date_text(last.began_utc), last.pid, last.host);
+  }
+  constexpr std::size_t kMostGaps = 8;
+  const std::size_t shown = std::min(kMostGaps, summary.gaps.size());
+  for (std::size_t i = 0; i < shown; ++i) {
+    const db::GapRow& gap = summary.gaps[i];
+    out += fmt::format("gap          {}, {}: {}\n", date_text(gap.begin_utc),
+                       duration_text(std::max(0.0, seconds_of(gap))), gap.text);
+  }
+  if (shown < summary.gaps.size()) {
+    out += fmt::format("gap          {} more; `pcmlab report {}` has all\n",
+                       summary.gaps.size() - shown, summary.run.id);
+  }
 }
 
 void append_programming(const RunSummary& summary, std::string& out) {
@@ -97,7 +122,7 @@ void append_points(const RunSummary& summary, std::string& out) {
     }
     table.add(std::move(row));
   }
-  out += "\nAccuracy with the measured conductances";
+  out += summary.conditions.empty() ? "\nSweeps" : "\nAccuracy with the measured conductances";
   if (reads > 1) out += fmt::format(", mean and standard deviation of {} reads", reads);
   out += "\n" + table.text();
   if (summary.software_percent) {
@@ -110,8 +135,6 @@ void append_points(const RunSummary& summary, std::string& out) {
 }
 
 }  // namespace
-
-PlanSchema app_plan_schema() { return plan_schema({mock_section(), faults_section()}); }
 
 std::string condition_label(const std::string& condition) {
   static constexpr std::pair<std::string_view, std::string_view> kLabels[] = {
@@ -146,6 +169,7 @@ std::string summary_text(const RunSummary& summary) {
     out += fmt::format("note         {} ({}, {})\n", note.text, note.noted_by,
                        date_text(note.noted_utc));
   }
+  append_interruptions(summary, out);
   out += fmt::format("network      {}: {} weights on {} devices\n", run.network_name,
                      grouped(run.weights), grouped(run.devices));
   out += fmt::format("board        {}, firmware {}\n", run.board_description, run.board_firmware);
@@ -192,9 +216,26 @@ std::string summary_json(const RunSummary& summary) {
             {"parent", run.parent ? Json(*run.parent) : Json(nullptr)},
             {"deleted_utc", run.deleted_utc},
             {"tags", run.tags},
-            {"notes", Json::array()}};
+            {"notes", Json::array()},
+            {"processes", Json::array()},
+            {"gaps", Json::array()}};
   for (const db::NoteRow& note : summary.notes) {
     json["notes"].push_back({{"text", note.text}, {"by", note.noted_by}, {"utc", note.noted_utc}});
+  }
+  for (const db::SessionRow& session : summary.sessions) {
+    json["processes"].push_back({{"host", session.host},
+                                 {"pid", session.pid},
+                                 {"program_version", session.program_version},
+                                 {"git_revision", session.git_revision},
+                                 {"began_utc", session.began_utc},
+                                 {"ended_utc", session.ended_utc},
+                                 {"state", db::to_string(session.state)}});
+  }
+  for (const db::GapRow& gap : summary.gaps) {
+    json["gaps"].push_back({{"cause", db::to_string(gap.cause)},
+                            {"begin_utc", gap.begin_utc},
+                            {"end_utc", gap.end_utc},
+                            {"text", gap.text}});
   }
   if (summary.programming) {
     const db::ProgrammingRow& p = *summary.programming;

@@ -23,6 +23,9 @@ struct Connection {
   bool read_only = false;
   int transaction_depth = 0;
   std::optional<Error> undone_by;  ///< why SQLite undid the open transaction as a whole
+  int latest_failure = SQLITE_OK;  ///< SQLite's code, since the outermost work began
+  Patience patience;
+  bool waiting = false;  ///< its wait() is at work
   std::unordered_map<std::string, std::vector<sqlite3_stmt*>> idle_statements;
 
   Connection() = default;
@@ -62,6 +65,20 @@ ErrorCode code_of(int result) {
     default:
       return ErrorCode::Database;
   }
+}
+
+/// Whether the same work may succeed later, in the same process.
+bool may_pass(int result) {
+  switch (result) {
+    case SQLITE_IOERR_CORRUPTFS:
+    case SQLITE_IOERR_DATA:
+    case SQLITE_IOERR_NOMEM:
+      return false;
+    default:
+      break;
+  }
+  const int kind = result & 0xff;
+  return kind == SQLITE_FULL || kind == SQLITE_BUSY || kind == SQLITE_IOERR;
 }
 
 /// Why a file could not be opened or made. SQLite's errno is that of its last try, which need not
@@ -182,6 +199,7 @@ Result<void> connect_read_only(Connection& connection, std::chrono::milliseconds
 }  // namespace
 
 Error Connection::error(int result, std::string_view doing) {
+  latest_failure = result;
   std::string message(doing);
   message += message.empty() ? "" : " ";
   message += file;
@@ -395,11 +413,12 @@ Result<Database> Database::open(const std::filesystem::path& file, OpenMode mode
     PCM_TRY(connect_read_only(*connection, busy_timeout));
     return Database(std::move(connection));
   }
-  // The size of a page counts only before the first table is made. 16 KiB: a block of 65,536 code
-  // sums is 8 pages, and the commit of a single small row stays small.
+  // The size of a page counts only before the first table is made. 8 KiB: the verify read of a
+  // batch of 4,096 devices, a row of 8.2 kB, would fill half of a page of 16 KiB, and with smaller
+  // pages a block of 65,536 code sums is a longer chain.
   PCM_TRY(connect(*connection, connection->file,
                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, busy_timeout,
-                  "PRAGMA page_size = 16384; PRAGMA temp_store = MEMORY;"
+                  "PRAGMA page_size = 8192; PRAGMA temp_store = MEMORY;"
                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
                   "PRAGMA journal_size_limit = 67108864"));
   return Database(std::move(connection));
@@ -453,6 +472,32 @@ std::int64_t Database::changes() const { return sqlite3_changes64(connection_->h
 bool Database::read_only() const { return connection_->read_only; }
 const std::string& Database::file() const { return connection_->file; }
 sqlite3* Database::handle() const { return connection_->handle; }
+
+// ---- trouble that may pass -------------------------------------------------------------------
+
+void Database::set_patience(Patience patience) { connection_->patience = std::move(patience); }
+
+void Database::forget_trouble() {
+  if (connection_->transaction_depth == 0) connection_->latest_failure = SQLITE_OK;
+}
+
+bool Database::may_pass(const Error& trouble) const {
+  const Connection& connection = *connection_;
+  return connection.transaction_depth == 0 && !connection.waiting && connection.patience.wait &&
+         db::may_pass(connection.latest_failure) &&
+         trouble.code == code_of(connection.latest_failure);
+}
+
+Result<void> Database::wait_out(const Error& trouble) {
+  connection_->waiting = true;
+  Result<void> waited = connection_->patience.wait(trouble);
+  connection_->waiting = false;
+  return waited;
+}
+
+void Database::tell_over() {
+  if (connection_->patience.over) connection_->patience.over();
+}
 
 // ---- who writes ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -129,6 +130,15 @@ enum class Access { Read, Write };
 
 constexpr std::chrono::milliseconds kBusyTimeout{5000};
 
+/// What becomes of work that was undone by trouble that may pass: a full disk, an I/O error,
+/// another writer.
+struct Patience {
+  /// The work is done again when this returns. Its error ends the work in place of the trouble's.
+  /// What it reads and writes itself is not waited for.
+  std::function<Result<void>(const Error& trouble)> wait = {};
+  std::function<void()> over = {};  ///< work that was waited for is done
+};
+
 /// One connection to an SQLite file: synchronous=FULL, foreign keys checked. That the file is in
 /// WAL mode is a property of the file, set when the schema is made (schema.h).
 ///
@@ -151,6 +161,24 @@ class Database {
   Result<std::int64_t> query_integer(std::string_view sql);
   Result<Transaction> begin(Access access = Access::Write);
 
+  /// From now on; without `wait` all trouble is an error at once, as it is in the beginning.
+  void set_patience(Patience patience);
+  /// Does work that can be done again, `attempt`, until it succeeds or is not worth waiting for.
+  /// Inside a transaction it is done once: what may be done again is the outermost.
+  template <class Attempt>
+  auto patiently(const Attempt& attempt) -> decltype(attempt()) {
+    for (bool waited = false;; waited = true) {
+      forget_trouble();
+      auto result = attempt();
+      if (result) {
+        if (waited) tell_over();
+        return result;
+      }
+      if (!may_pass(result.error())) return result;
+      PCM_TRY(wait_out(result.error()));
+    }
+  }
+
   std::int64_t last_insert_id() const;
   /// Rows changed by the last statement.
   std::int64_t changes() const;
@@ -162,6 +190,11 @@ class Database {
 
  private:
   explicit Database(std::unique_ptr<Connection> connection);
+  void forget_trouble();
+  bool may_pass(const Error& trouble) const;
+  Result<void> wait_out(const Error& trouble);
+  void tell_over();
+
   std::unique_ptr<Connection> connection_;
 };
 

@@ -796,9 +796,111 @@ CREATE VIEW chip_wear AS
   GROUP BY use.board_id, sample;
 )sql";
 
+// Runs go on in another process, wait when somebody asks for it, and outlive boots of their board.
+constexpr const char* kVersion6 = R"sql(
+CREATE TABLE run_session (
+  -- A process that worked at a run: the one that began it, and each that went on with it. Running
+  -- and its process gone: it was killed; resuming the run ends it at its last heartbeat.
+  id               INTEGER PRIMARY KEY,
+  run_id           INTEGER NOT NULL REFERENCES run (id),
+  program_version  TEXT NOT NULL,
+  git_revision     TEXT NOT NULL,
+  host             TEXT NOT NULL,
+  host_boot_id     TEXT NOT NULL,
+  pid              INTEGER NOT NULL,
+  pid_start_ticks  INTEGER NOT NULL,
+  began_utc        TEXT NOT NULL,
+  ended_utc        TEXT,
+  state            TEXT NOT NULL DEFAULT 'running'
+                   CHECK (state IN ('running', 'complete', 'stopped', 'failed', 'interrupted')),
+  CHECK ((ended_utc IS NULL) = (state = 'running'))
+) STRICT;
+CREATE INDEX run_session_by_run ON run_session (run_id);
+INSERT INTO run_session (run_id, program_version, git_revision, host, host_boot_id, pid,
+                         pid_start_ticks, began_utc, ended_utc, state)
+SELECT id, program_version, git_revision, host, host_boot_id, pid, pid_start_ticks, started_utc,
+       ended_utc, state FROM run;
+
+CREATE TABLE board_epoch (
+  -- A stretch between two boots of a run's board. Board times of the run are the board's own clock
+  -- plus offset_ns, so that they go on over a boot.
+  id         INTEGER PRIMARY KEY,
+  run_id     INTEGER NOT NULL REFERENCES run (id),
+  boot_epoch INTEGER NOT NULL,  -- unsigned 64 bits
+  offset_ns  INTEGER NOT NULL,
+  since_utc  TEXT NOT NULL
+) STRICT;
+CREATE INDEX board_epoch_by_run ON board_epoch (run_id);
+INSERT INTO board_epoch (run_id, boot_epoch, offset_ns, since_utc)
+SELECT id, board_boot_epoch, 0, started_utc FROM run WHERE board_id IS NOT NULL;
+
+CREATE TABLE gap (
+  -- A time in which a run did not measure: 'process' it had none, 'pause' somebody asked for it,
+  -- 'board' it was gone, 'suspend' the computer slept; 'clock': UTC was set, nothing is missing.
+  id        INTEGER PRIMARY KEY,
+  run_id    INTEGER NOT NULL REFERENCES run (id),
+  cause     TEXT NOT NULL CHECK (cause IN ('process', 'pause', 'board', 'suspend', 'clock')),
+  begin_utc TEXT NOT NULL,
+  end_utc   TEXT NOT NULL,
+  text      TEXT NOT NULL
+) STRICT;
+CREATE INDEX gap_by_run ON gap (run_id);
+CREATE TRIGGER gap_is_final BEFORE UPDATE ON gap
+BEGIN SELECT raise(ABORT, 'a gap is never changed'); END;
+
+ALTER TABLE accuracy ADD COLUMN step_id INTEGER REFERENCES step (id);
+CREATE INDEX accuracy_by_step ON accuracy (step_id);
+)sql";
+
+// Plans wait for their turn.
+constexpr const char* kVersion7 = R"sql(
+CREATE TABLE queue_entry (
+  -- A plan that waits for its turn, is at work, or had it. It becomes a run in the transaction that
+  -- begins the run, and follows the run's state from then on; a run that a signal stopped, or whose
+  -- process is gone, is to be gone on with: 'running'. A run that is purged leaves its entry.
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  position       INTEGER NOT NULL,  -- among those that wait; the lowest is next
+  name           TEXT NOT NULL,
+  plan_text      TEXT NOT NULL,
+  folder         TEXT NOT NULL,     -- where relative paths of the plan begin
+  state          TEXT NOT NULL DEFAULT 'waiting'
+                 CHECK (state IN ('waiting', 'running', 'done', 'failed', 'stopped')),
+  added_utc      TEXT NOT NULL,
+  added_by       TEXT NOT NULL,
+  not_before_utc TEXT,              -- NULL: at any time
+  ended_utc      TEXT,
+  error          TEXT NOT NULL DEFAULT '',
+  run_id         INTEGER UNIQUE REFERENCES run (id) ON DELETE SET NULL,
+  CHECK ((ended_utc IS NULL) = (state IN ('waiting', 'running'))),
+  CHECK (state <> 'waiting' OR run_id IS NULL)
+) STRICT;
+CREATE TRIGGER queue_entry_follows_its_run AFTER UPDATE OF state ON run
+BEGIN
+  UPDATE queue_entry SET state = new_state, error = NEW.error,
+                         ended_utc = iif(new_state = 'running', NULL, NEW.ended_utc)
+  FROM (SELECT CASE NEW.state
+               WHEN 'complete' THEN 'done'
+               WHEN 'failed' THEN 'failed'
+               WHEN 'stopped' THEN iif(EXISTS (
+                 SELECT 1 FROM run_command WHERE run_id = NEW.id AND command IN ('stop', 'abort')
+                 AND taken_utc IS NOT NULL AND requested_utc >=
+                   (SELECT max(began_utc) FROM run_session WHERE run_id = NEW.id)),
+                 'stopped', 'running')
+               ELSE 'running' END AS new_state)
+  WHERE run_id = NEW.id;
+END;
+CREATE TRIGGER queue_entry_of_a_deleted_run AFTER UPDATE OF deleted_utc ON run
+WHEN NEW.deleted_utc IS NOT NULL
+BEGIN
+  UPDATE queue_entry SET state = 'stopped', ended_utc = NEW.deleted_utc, error = 'its run was deleted'
+  WHERE run_id = NEW.id AND state = 'running';
+END;
+)sql";
+
 constexpr std::array kMigrations{Migration{1, kVersion1}, Migration{2, kVersion2},
                                  Migration{3, kVersion3}, Migration{4, kVersion4},
-                                 Migration{5, kVersion5}};
+                                 Migration{5, kVersion5}, Migration{6, kVersion6},
+                                 Migration{7, kVersion7}};
 
 }  // namespace
 

@@ -63,4 +63,50 @@ std::string_view to_string(DriftClass of) {
   return "unknown";
 }
 
+std::string_view to_string(RunCommand command) {
+  switch (command) {
+    case RunCommand::Pause:
+      return "pause";
+    case RunCommand::Continue:
+      return "continue";
+    case RunCommand::Stop:
+      return "stop";
+    case RunCommand::Abort:
+      return "abort";
+  }
+  return "";
+}
+
+std::string_view to_string(QueueState state) {
+  switch (state) {
+    case QueueState::Waiting:
+      return "waiting";
+    case QueueState::Running:
+      return "running";
+    case QueueState::Done:
+      return "done";
+    case QueueState::Failed:
+      return "failed";
+    case QueueState::Stopped:
+      return "stopped";
+  }
+  return "";
+}
+
+std::string_view to_string(GapCause cause) {
+  switch (cause) {
+    case GapCause::Process:
+      return "process";
+    case GapCause::Pause:
+      return "pause";
+    case GapCause::Board:
+      return "board";
+    case GapCause::Suspend:
+      return "suspend";
+    case GapCause::ClockStep:
+      return "clock";
+  }
+  return "";
+}
+
 }  // namespace pcmlab::db

@@ -51,8 +51,9 @@ struct RunStart {
   wire::InformationReply board;
   std::string board_description;  ///< which transport, e.g. "loopback to the mock board"
   std::optional<NetworkRow> network;
-  std::string images;                ///< data set, files and their checksums
-  std::optional<RowId> parent = {};  ///< the run that this one goes on with or was made from
+  std::string images;                     ///< data set, files and their checksums
+  std::optional<RowId> parent = {};       ///< the run that this one goes on with or was made from
+  std::optional<RowId> queue_entry = {};  ///< what it was in the queue
 };
 
 struct RunRow {
@@ -75,6 +76,7 @@ struct RunRow {
   std::string board_firmware;
   std::string board_description;
   std::uint64_t boot_epoch = 0;
+  int adc_bits = 0;  ///< of the board's converter
   std::string network_name;
   std::string network_sha256;
   std::int64_t weights = 0;
@@ -100,6 +102,7 @@ struct StepRow {
   std::string experiment;
   std::string parameters_json;
   RunState state = RunState::Running;
+  std::int64_t begun_utc_ns = 0;
   double wall_s = 0.0;  ///< 0 while it runs
 };
 
@@ -262,8 +265,9 @@ struct AccuracyRow {
   std::int64_t images = 0;
   std::int64_t correct = 0;
   double wall_s = 0;
-  int input_bits = 0;   ///< of converters in front of analog layers; 0: none
-  int output_bits = 0;  ///< of those behind them
+  int input_bits = 0;              ///< of converters in front of analog layers; 0: none
+  int output_bits = 0;             ///< of those behind them
+  std::optional<RowId> step = {};  ///< none: of a database of an older version
 };
 
 /// How many images of each class were taken for which.
@@ -361,6 +365,89 @@ struct ProgressRow {
   std::int64_t total = 0;
   double eta_s = 0;
   std::string heartbeat_utc{};  ///< of the last writing; filled when read
+};
+
+/// A process that worked at a run.
+struct SessionRow {
+  RowId id = 0;
+  std::string program_version;
+  std::string git_revision;
+  std::string host;
+  std::int64_t pid = 0;
+  std::string began_utc;
+  std::string ended_utc;  ///< empty while it is at work, or was killed and nobody has gone on
+  RunState state = RunState::Running;
+};
+
+/// What one may ask of a run in another process.
+enum class RunCommand { Pause, Continue, Stop, Abort };
+std::string_view to_string(RunCommand command);
+
+struct CommandRow {
+  RowId id = 0;
+  RunCommand command = RunCommand::Stop;
+  std::string requested_by;
+  std::string requested_utc;
+  std::string taken_utc;  ///< empty until the runner has seen it
+};
+
+/// A plan in the queue. One that waits becomes a run once; one that is Running has a run that is at
+/// work or to be gone on with.
+enum class QueueState { Waiting, Running, Done, Failed, Stopped };
+std::string_view to_string(QueueState state);
+
+struct QueueStart {
+  std::string name;
+  std::string plan_text;
+  std::string folder;  ///< where relative paths of the plan begin
+  std::string added_by;
+  std::int64_t not_before_utc_ns = 0;  ///< 0: at any time
+};
+
+struct QueueEntry : QueueStart {
+  RowId id = 0;
+  QueueState state = QueueState::Waiting;
+  std::string added_utc;
+  std::string not_before_utc;  ///< empty: at any time
+  std::string ended_utc;       ///< empty while it waits or runs
+  std::string error;
+  std::optional<RowId> run;  ///< that it became
+};
+
+/// Where an entry of the queue goes among those that wait.
+enum class QueueMove { First, Last, Up, Down, Before };
+
+/// Why a run did not measure for a time.
+enum class GapCause {
+  Process,    ///< it had none
+  Pause,      ///< somebody asked for it
+  Board,      ///< it was gone
+  Suspend,    ///< the computer slept
+  ClockStep,  ///< UTC was set; nothing is missing
+};
+std::string_view to_string(GapCause cause);
+
+struct GapRow {
+  RowId id = 0;
+  GapCause cause = GapCause::Process;
+  std::string begin_utc, end_utc;
+  std::string text;
+};
+
+/// A stretch between two boots of a run's board.
+struct BoardEpoch {
+  std::uint64_t boot_epoch = 0;
+  std::int64_t offset_ns = 0;  ///< board times of the run minus the board's own clock
+};
+
+/// What a process needs to know of a board to go on with a run there.
+struct BoardLeft {
+  BoardEpoch epoch;
+  std::int64_t latest_tick_ns = 0;  ///< board time that was written down last; 0: none was
+  std::int64_t utc_ns = 0;          ///< when that was
+  /// Batches [first_unsettled, end_unsettled) of its last programming were intended, in this boot
+  /// epoch, and nothing is known of them.
+  std::uint64_t first_unsettled = 0, end_unsettled = 0, unsettled_epoch = 0;
 };
 
 }  // namespace pcmlab::db

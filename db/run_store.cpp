@@ -18,9 +18,6 @@
 namespace pcmlab::db {
 namespace {
 
-constexpr std::array kRunStates{RunState::Running, RunState::Complete, RunState::Stopped,
-                                RunState::Failed, RunState::Interrupted};
-
 /// A random (version 4) UUID.
 std::string make_uuid() {
   std::array<unsigned char, 16> bytes{};
@@ -45,8 +42,9 @@ std::string make_uuid() {
 constexpr std::string_view kSelectRun =
     "SELECT run.id, uuid, name, state, started_utc, ended_utc, error, plan_text, seed,"
     " program_version, git_revision, operator_name, sample, host, host_boot_id, pid,"
-    " pid_start_ticks, serial, board_firmware, board_description, board_boot_epoch, network_name,"
-    " network_sha256, weight_count, device_count, images, parent_run_id, deleted_utc, deleted_by,"
+    " pid_start_ticks, serial, board_firmware, board_description, board_boot_epoch, adc_bits,"
+    " network_name, network_sha256, weight_count, device_count, images, parent_run_id, "
+    "deleted_utc, deleted_by,"
     " (SELECT group_concat(tag, ' ') FROM run_tag WHERE run_id = run.id)"
     " FROM run LEFT JOIN board ON board.id = run.board_id ";
 
@@ -77,6 +75,7 @@ Result<RunRow> run_of(const Statement& row, const ProcessIdentity& self) {
   run.board_firmware = row.text(column++);
   run.board_description = row.text(column++);
   run.boot_epoch = static_cast<std::uint64_t>(row.integer(column++));
+  run.adc_bits = static_cast<int>(row.integer(column++));
   run.network_name = row.text(column++);
   run.network_sha256 = row.text(column++);
   run.weights = row.integer(column++);
@@ -192,7 +191,14 @@ Result<RowId> insert_run(Database& database, const RunStart& start) {
       said.limits.max_pulses_per_device, said.limits.max_temperature.K(), sha256,
       start.network ? start.network->name : "", start.network ? start.network->weights : 0,
       start.network ? start.network->devices : 0, start.parent));
-  return database.last_insert_id();
+  const RowId run = database.last_insert_id();
+  if (board) {
+    PCM_ASSIGN(auto epoch,
+               database.prepare("INSERT INTO board_epoch (run_id, boot_epoch, offset_ns, since_utc)"
+                                " VALUES (?, ?, 0, ?)"));
+    PCM_TRY(epoch.execute(run, said.boot_epoch, utc_now()));
+  }
+  return run;
 }
 
 }  // namespace
@@ -214,9 +220,20 @@ Result<RunStore> RunStore::open_read_only(const std::filesystem::path& file,
 
 Result<Transaction> RunStore::transaction() { return database_.begin(Access::Write); }
 
+Result<void> RunStore::together(const std::string& doing,
+                                const std::function<Result<void>()>& body) {
+  return write(database_, doing, body);
+}
+
+void RunStore::set_patience(Patience patience) { database_.set_patience(std::move(patience)); }
+
 Result<RowId> RunStore::begin_run(const RunStart& start) {
-  return write(database_, "beginning run '" + start.name + "'",
-               [&] { return insert_run(database_, start); });
+  return write(database_, "beginning run '" + start.name + "'", [&]() -> Result<RowId> {
+    PCM_ASSIGN(const RowId run, insert_run(database_, start));
+    PCM_TRY(begin_session(run, start.program_version, start.git_revision));
+    if (start.queue_entry) PCM_TRY(begin_queue_entry(*start.queue_entry, run));
+    return run;
+  });
 }
 
 Result<void> RunStore::finish_run(RowId run, RunState state, const std::string& error) {
@@ -231,7 +248,9 @@ Result<void> RunStore::finish_run(RowId run, RunState state, const std::string& 
       PCM_ASSIGN(const auto row, find_run(database_, run));
       return fail(ErrorCode::Database, "it is already " + std::string(to_string(row.state)));
     }
-    return {};
+    PCM_ASSIGN(auto session, database_.prepare("UPDATE run_session SET state = ?, ended_utc = ?"
+                                               " WHERE run_id = ? AND state = 'running'"));
+    return session.execute(to_string(state), utc_now(), run);
   });
 }
 
@@ -304,7 +323,7 @@ Result<std::vector<StepRow>> RunStore::steps(RowId run) {
                 PCM_ASSIGN(const auto owner, find_run(database_, run));
                 return rows_of(
                     database_,
-                    "SELECT id, ordinal, experiment, parameters_json, state, wall_s"
+                    "SELECT id, ordinal, experiment, parameters_json, state, wall_s, begun_utc"
                     " FROM step WHERE run_id = ? ORDER BY ordinal",
                     [&](const Statement& row) -> Result<StepRow> {
                       StepRow step;
@@ -318,6 +337,7 @@ Result<std::vector<StepRow>> RunStore::steps(RowId run) {
                                                                           : RunState::Running;
                       }
                       step.wall_s = row.real(5);
+                      step.begun_utc_ns = utc_ns_of(row.text(6));
                       return step;
                     },
                     run);

@@ -15,11 +15,12 @@ Result<RowId> RunStore::add_accuracy(const AccuracyRow& accuracy,
             auto insert,
             database_.prepare("INSERT INTO accuracy (run_id, sweep_id, compensation, reference,"
                               " precision, after_s, images, correct, wall_s, utc, input_bits,"
-                              " output_bits) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                              " output_bits, step_id)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
         PCM_TRY(insert.execute(accuracy.run, accuracy.sweep, accuracy.compensation,
                                accuracy.reference, accuracy.precision, accuracy.after_s,
                                accuracy.images, accuracy.correct, accuracy.wall_s, utc_now(),
-                               accuracy.input_bits, accuracy.output_bits));
+                               accuracy.input_bits, accuracy.output_bits, accuracy.step));
         const RowId id = database_.last_insert_id();
         if (confusion.classes == 0) return id;
         const auto counts = bytes_of(confusion.counts);
@@ -36,7 +37,7 @@ Result<std::vector<AccuracyRow>> RunStore::accuracies(RowId run) {
     return rows_of(
         database_,
         "SELECT id, run_id, sweep_id, compensation, reference, precision, after_s, images, correct,"
-        " wall_s, input_bits, output_bits FROM accuracy WHERE run_id = ? ORDER BY id",
+        " wall_s, input_bits, output_bits, step_id FROM accuracy WHERE run_id = ? ORDER BY id",
         [](const Statement& row) -> Result<AccuracyRow> {
           AccuracyRow accuracy;
           accuracy.id = row.integer(0);
@@ -51,6 +52,7 @@ Result<std::vector<AccuracyRow>> RunStore::accuracies(RowId run) {
           accuracy.wall_s = row.real(9);
           accuracy.input_bits = static_cast<int>(row.integer(10));
           accuracy.output_bits = static_cast<int>(row.integer(11));
+          if (!row.is_null(12)) accuracy.step = row.integer(12);
           return accuracy;
         },
         run);

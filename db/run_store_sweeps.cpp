@@ -34,6 +34,26 @@ Result<SweepExtent> extent_of(Database& database, RowId sweep) {
   return extent;
 }
 
+/// The code sums of a sweep's blocks, which begin with device 0 and have no hole.
+Result<std::vector<std::uint16_t>> read_blocks(Database& database, RowId sweep,
+                                               const SweepExtent& extent) {
+  std::vector<std::uint16_t> sums;
+  sums.reserve(static_cast<std::size_t>(extent.devices.value_or(0)));
+  PCM_ASSIGN(auto blocks, database.prepare("SELECT first_device, crc32c, code_sums_u16"
+                                           " FROM sweep_block WHERE sweep_id = ?"
+                                           " ORDER BY first_device"));
+  blocks.bind(sweep);
+  for (;;) {
+    PCM_ASSIGN(const bool more, blocks.step());
+    if (!more) return sums;
+    const auto count = static_cast<std::int64_t>(sums.size());
+    PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
+    PCM_TRY(check_crc(blocks.integer(1), crc_of(blocks.blob(2)),
+                      "the block of device " + number(count)));
+    append(sums, blocks.blob(2));
+  }
+}
+
 }  // namespace
 
 Result<RowId> RunStore::begin_sweep(const SweepStart& start) {
@@ -142,28 +162,22 @@ Result<std::vector<SweepRow>> RunStore::sweeps(RowId run) {
 }
 
 Result<std::vector<std::uint16_t>> RunStore::sweep_code_sums(RowId sweep) {
-  return read(
-      database_, "reading sweep " + number(sweep), [&]() -> Result<std::vector<std::uint16_t>> {
-        PCM_ASSIGN(const auto extent, extent_of(database_, sweep));
-        std::vector<std::uint16_t> sums;
-        sums.reserve(static_cast<std::size_t>(extent.devices.value_or(0)));
-        PCM_ASSIGN(auto blocks, database_.prepare("SELECT first_device, crc32c, code_sums_u16"
-                                                  " FROM sweep_block WHERE sweep_id = ?"
-                                                  " ORDER BY first_device"));
-        blocks.bind(sweep);
-        for (;;) {
-          PCM_ASSIGN(const bool more, blocks.step());
-          const auto count = static_cast<std::int64_t>(sums.size());
-          if (!more) {
-            PCM_TRY(check_count(extent.devices.value_or(count), count, "it"));
-            return sums;
-          }
-          PCM_TRY(check_contiguous(count, blocks.integer(0), "it"));
-          PCM_TRY(check_crc(blocks.integer(1), crc_of(blocks.blob(2)),
-                            "the block of device " + number(count)));
-          append(sums, blocks.blob(2));
-        }
-      });
+  return read(database_, "reading sweep " + number(sweep),
+              [&]() -> Result<std::vector<std::uint16_t>> {
+                PCM_ASSIGN(const auto extent, extent_of(database_, sweep));
+                PCM_ASSIGN(auto sums, read_blocks(database_, sweep, extent));
+                const auto count = static_cast<std::int64_t>(sums.size());
+                PCM_TRY(check_count(extent.devices.value_or(count), count, "it"));
+                return sums;
+              });
+}
+
+Result<std::vector<std::uint16_t>> RunStore::code_sums_so_far(RowId sweep) {
+  return read(database_, "reading what there is of sweep " + number(sweep),
+              [&]() -> Result<std::vector<std::uint16_t>> {
+                PCM_ASSIGN(const auto extent, extent_of(database_, sweep));
+                return read_blocks(database_, sweep, extent);
+              });
 }
 
 }  // namespace pcmlab::db

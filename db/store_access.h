@@ -4,6 +4,7 @@
 /// to db/. Functions over one connection, on the thread it belongs to.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,36 +18,40 @@
 
 namespace pcmlab::db {
 
-/// Runs `body` in a transaction (or a savepoint of the open one) and keeps its work if it succeeds.
+inline constexpr std::array kRunStates{RunState::Running, RunState::Complete, RunState::Stopped,
+                                       RunState::Failed, RunState::Interrupted};
+
+/// Runs `body` in a transaction of its own (or in a savepoint of the open one), which is kept if it
+/// succeeds. After trouble that passed it is run again.
 template <class Body>
-auto write(Database& database, const std::string& doing, const Body& body) -> decltype(body()) {
+auto transact(Database& database, Access access, const std::string& doing, const Body& body)
+    -> decltype(body()) {
   const auto attempt = [&]() -> decltype(body()) {
-    PCM_ASSIGN(auto transaction, database.begin(Access::Write));
+    PCM_ASSIGN(auto transaction, database.begin(access));
     auto result = body();
-    if (result) {
+    if (result && access == Access::Write) {
       PCM_TRY(transaction.commit());
     }
     return result;
   };
-  auto result = attempt();
-  if (!result) {
-    return tl::unexpected<Error>(result.error().during(doing));
-  }
-  return result;
+  return database.patiently([&]() -> decltype(body()) {
+    auto result = attempt();
+    if (!result) {
+      return tl::unexpected<Error>(result.error().during(doing));
+    }
+    return result;
+  });
+}
+
+template <class Body>
+auto write(Database& database, const std::string& doing, const Body& body) -> decltype(body()) {
+  return transact(database, Access::Write, doing, body);
 }
 
 /// Runs `body` on one state of the database.
 template <class Body>
 auto read(Database& database, const std::string& doing, const Body& body) -> decltype(body()) {
-  const auto attempt = [&]() -> decltype(body()) {
-    PCM_ASSIGN(const auto transaction, database.begin(Access::Read));
-    return body();
-  };
-  auto result = attempt();
-  if (!result) {
-    return tl::unexpected<Error>(result.error().during(doing));
-  }
-  return result;
+  return transact(database, Access::Read, doing, body);
 }
 
 /// All rows of a query; `row` makes one value of the statement's current row.

@@ -17,7 +17,8 @@ Result<RunTable> describe_table(Database& database, const std::string& name) {
                  [](const Statement& row) -> Result<std::string> { return row.text(0); }, name));
   PCM_ASSIGN(table.keys, rows_of(
                              database,
-                             "SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?) ORDER BY "
+                             "SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)"
+                             " WHERE on_delete <> 'SET NULL' ORDER BY "
                              "\"from\" <> 'run_id', id DESC",
                              [](const Statement& row) -> Result<ForeignKey> {
                                return ForeignKey{row.text(0), row.text(1)};

@@ -25,7 +25,8 @@ struct RunTable {
   std::string of_run;
 };
 
-/// `run` and all tables whose rows belong to one run, those that are referred to first.
+/// `run` and all tables whose rows belong to one run, those that are referred to first. What only
+/// names a run (ON DELETE SET NULL) does not belong to it.
 Result<std::vector<RunTable>> run_tables(Database& database);
 
 }  // namespace pcmlab::db

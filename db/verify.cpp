@@ -66,8 +66,8 @@ constexpr std::array kBlockTables{
 
 /// Rows that cannot be: run, where, and what is wrong with it.
 constexpr std::array kImpossible{
-    "SELECT programming.run_id, 'programming ' || programming.id, 'it has ' || converged ||"
-    " ' devices at their targets of ' || placement.device_count || ' placed ones'"
+    "SELECT programming.run_id, 'programming ' || programming.id, 'it has ' || nonzero_targets ||"
+    " ' devices with a target of ' || placement.device_count || ' placed ones'"
     " FROM programming JOIN placement ON programming_id = programming.id"
     " WHERE nonzero_targets > placement.device_count",
     "SELECT run_id, 'programming ' || id, 'its gain is ' || gain_uS_per_code || ' uS per code'"
@@ -219,7 +219,10 @@ class Verifier {
         verified_.bytes += static_cast<std::int64_t>(blob.size());
       }
       if (select.integer(4) != static_cast<std::int64_t>(crc)) {
-        found(run, where, "its checksum is wrong: these numbers are damaged");
+        found(run, where,
+              std::string("its checksum is wrong: these numbers of ")
+                  .append(table.name)
+                  .append(" are damaged"));
       }
       ++blocks_[run];
       ++verified_.blocks;

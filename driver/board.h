@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "driver/pulse_budget.h"
 #include "protocol/device_address.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -70,6 +71,8 @@ constexpr std::uint64_t original_batch(std::uint64_t batch) {
 
 using ReadSink = std::function<Result<void>(const ReadChunk&)>;
 using PulseSink = std::function<Result<void>(const PulseChunk&)>;
+/// What a call waits for, in words: "board PCM0001 to come back".
+using WaitingSink = std::function<Result<void>(const std::string& what)>;
 
 /// One test board with one chip on it.
 ///
@@ -124,12 +127,21 @@ class Board {
   /// Tightens the limits below the board's own. \return those now in force.
   virtual Result<Limits> set_limits(const Limits& limits) = 0;
 
+  /// What the chip's devices have borne before this connection, and may in all: from now on no
+  /// pulse is sent beyond. Stays over reopen().
+  virtual Result<void> set_life(ChipLife life) = 0;
+
   /// Drops queued work; the board stops after the device at work.
   virtual Result<void> abort() = 0;
 
   /// Lets the board's virtual time pass, if it is not later already. \return what it is now.
   /// Errors: Unsupported on a board with real time.
   virtual Result<BoardTime> advance_time_to(BoardTime until) = 0;
+
+  /// From now on told again and again while a call waits for a board that is gone or for a chip
+  /// that is too hot; its error ends the call. It does not call the board. A board that never waits
+  /// needs none.
+  virtual void on_waiting(const WaitingSink& /*sink*/) {}
 
   /// Connects again after Disconnected. Errors: Timeout, Disconnected, Incompatible.
   virtual Result<void> reopen() = 0;

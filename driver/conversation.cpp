@@ -199,6 +199,7 @@ Result<void> Conversation::deliver(const Work& work, Outcome& outcome) {
     wire::Reply& reply = slot(taken_).reply;
     outcome.answered = taken_ + 1;
     if (const auto* refusal = std::get_if<wire::RefusalReply>(&reply)) {
+      outcome.refusal = refusal->reason;
       return tl::unexpected(to_error(*refusal, work.describe(taken_)));
     }
     PCM_TRY(work.take(taken_, reply));

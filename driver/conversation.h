@@ -58,6 +58,7 @@ class Conversation {
     std::size_t answered = 0;  ///< the same, and one more if the board refused it or take() failed
     std::size_t sent = 0;      ///< requests that the board may have seen
     std::optional<Error> error;
+    std::optional<wire::Refusal> refusal;  ///< the error is that the board refused, for this reason
   };
 
   /// \param reply_deadline  how long the board may be silent beyond twice its board_time

@@ -2,7 +2,9 @@
 #include "driver/recovering_board.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
+#include <cstdio>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -35,16 +37,30 @@ std::string name(std::uint64_t batch, std::size_t devices) {
          (devices == 1 ? " device)" : " devices)");
 }
 
+std::string celsius(Temperature temperature) {
+  constexpr double kZero_K = 273.15;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f C", temperature.K() - kZero_K);
+  return text.data();
+}
+
 }  // namespace
 
 RecoveringBoard::RecoveringBoard(std::unique_ptr<TestBoard> board, RecoverySettings settings)
     : board_(std::move(board)),
       settings_(std::move(settings)),
       boot_epoch_(board_->information().boot_epoch),
-      latest_seen_at_(std::chrono::steady_clock::now()) {}
+      latest_seen_at_(std::chrono::steady_clock::now()) {
+  if (!settings_.earlier) return;
+  const EarlierWork& earlier = *settings_.earlier;
+  boot_epoch_ = earlier.boot_epoch;  // another one is noticed by the first status
+  offset_ = earlier.offset;
+  latest_ = earlier.latest;
+  latest_seen_at_ -= earlier.ago;
+}
 
 void RecoveringBoard::tell(BoardEvent::Kind kind, std::string text) const {
-  if (settings_.tell) settings_.tell({kind, std::move(text)});
+  if (settings_.tell) settings_.tell({kind, std::move(text), boot_epoch_, offset_});
 }
 
 // ---- time ------------------------------------------------------------------------------------
@@ -98,8 +114,6 @@ Result<BoardStatus> RecoveringBoard::recover(const Error& error) {
 
 Result<void> RecoveringBoard::reopen_patiently() {
   const auto deadline = std::chrono::steady_clock::now() + settings_.wait_for_board;
-  std::mutex mutex;
-  std::condition_variable_any wake;
   for (;;) {
     Result<void> opened = board_->reopen();
     if (opened) return opened;
@@ -111,9 +125,56 @@ Result<void> RecoveringBoard::reopen_patiently() {
     const bool may_come =
         is_silence(opened.error()) || opened.error().code == ErrorCode::Incompatible;
     if (!may_come || std::chrono::steady_clock::now() >= deadline) return opened;
-    std::unique_lock lock(mutex);
-    wake.wait_for(lock, settings_.stop, settings_.pause_between_attempts, [] { return false; });
+    PCM_TRY(
+        wait(settings_.pause_between_attempts, "board " + information().serial + " to come back"));
   }
+}
+
+Result<void> RecoveringBoard::wait(std::chrono::milliseconds time, const std::string& for_what) {
+  if (on_waiting_) PCM_TRY(on_waiting_(for_what));
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, settings_.stop, time, [] { return false; });
+  return {};
+}
+
+Result<void> RecoveringBoard::wait_until_cool() {
+  constexpr std::chrono::milliseconds kBetweenLooks{500};
+  const Temperature limit = information().limits.max_temperature;
+  const bool is_virtual = (information().capabilities & wire::kVirtualTime) != 0;
+  PCM_ASSIGN(Temperature chip, temperature());
+  PCM_ASSIGN(BoardStatus now, status());
+  tell(BoardEvent::Kind::TooHot, "paused by itself: the chip is at " + celsius(chip) +
+                                     ", the limit is " + celsius(limit) +
+                                     "; no pulses until it has cooled");
+  const BoardTime begin = now.now;
+  std::optional<BoardTime> cool_since;
+  for (;;) {
+    if (chip > limit) cool_since.reset();
+    if (chip <= limit && !cool_since) cool_since = now.now;
+    if (cool_since && now.now - *cool_since >= settings_.cool_for) break;
+    if (settings_.stop.stop_requested()) {
+      return fail(ErrorCode::Stopped, "stopped while the chip was too hot for pulses");
+    }
+    if (now.now - begin >= settings_.wait_for_cooling) {
+      return fail(
+          ErrorCode::LimitExceeded,
+          "the chip does not cool: it is at " + celsius(chip) + ", the limit is " + celsius(limit),
+          "Look after its cooling, then go on.");
+    }
+    const std::string what = "the chip to cool: " + celsius(chip) + ", limit " + celsius(limit);
+    if (is_virtual) {
+      if (on_waiting_) PCM_TRY(on_waiting_(what));
+      PCM_TRY(advance_time_to(now.now + std::chrono::seconds(1)));
+    } else {
+      PCM_TRY(wait(kBetweenLooks, what));
+    }
+    PCM_ASSIGN(chip, temperature());
+    PCM_ASSIGN(now, status());
+  }
+  tell(BoardEvent::Kind::Cooled, "the chip is at " + celsius(chip) + " again; going on");
+  return {};
 }
 
 template <class Ask>
@@ -221,6 +282,12 @@ class RecoveringBoard::PulseCall {
     return {};
   }
 
+  /// Batches that an earlier process may have sent are to be settled.
+  void may_have_been_sent(std::size_t devices) {
+    run_begin_ = 0;
+    run_end_ = devices;
+  }
+
   /// The board has lost its records of the batches that were sent.
   Result<void> give_up_on(std::size_t batches_sent) {
     const std::size_t end = sent_until(batches_sent);
@@ -317,13 +384,35 @@ Result<void> RecoveringBoard::note_batches_of_others() {
   return {};
 }
 
+bool RecoveringBoard::is_of_earlier(std::uint64_t batch) const {
+  return settings_.earlier && batch >= settings_.earlier->first_unsettled &&
+         batch < settings_.earlier->end_unsettled;
+}
+
+Result<void> RecoveringBoard::settle_earlier(PulseCall& call, std::uint64_t first_batch,
+                                             std::size_t devices) {
+  if (!is_of_earlier(first_batch)) return {};
+  const std::size_t batches = settings_.earlier->end_unsettled - first_batch;
+  call.may_have_been_sent(devices);
+  PCM_ASSIGN(const BoardStatus status, persistently([this] { return ask_status(); }));
+  if (status.boot_epoch != settings_.earlier->unsettled_epoch) return call.give_up_on(batches);
+  // Of more batches than it remembers the board cannot tell the oldest.
+  const auto& records = status.recent_batches;
+  const std::uint64_t oldest =
+      records.size() < wire::kMaxRecentBatches ? 0 : original_batch(records.front().batch);
+  if (first_batch < oldest) PCM_TRY(call.give_up_on(std::min(batches, oldest - first_batch)));
+  return call.settle(status, batches);
+}
+
 Result<void> RecoveringBoard::send_pulses(std::uint64_t first_batch, std::size_t devices,
                                           const SendPulses& send, const PulseSink& sink) {
   PCM_TRY(note_batches_of_others());
-  // A new number that the board has seen is one whose request came twice over the line.
-  const bool is_new = first_batch > *highest_batch_;
+  // A new number that the board has seen is one whose request came twice over the line, or was sent
+  // by an earlier process.
+  const bool is_new = first_batch > *highest_batch_ || is_of_earlier(first_batch);
   highest_batch_ = std::max(*highest_batch_, first_batch + devices / chunk_devices());
   PulseCall call(*this, first_batch, devices, send, sink);
+  PCM_TRY(settle_earlier(call, first_batch, devices));
   std::size_t progress = 0;
   unsigned attempts = 0;
   for (;;) {
@@ -332,19 +421,28 @@ Result<void> RecoveringBoard::send_pulses(std::uint64_t first_batch, std::size_t
     attempts = call.progress() > progress ? 1 : attempts + 1;
     progress = call.progress();
     const bool came_twice = is_new && sent.error().code == ErrorCode::DuplicateBatch;
-    if (!(came_twice || is_interruption(sent.error())) || attempts > settings_.attempts) {
+    const bool too_hot = sent.error().code == ErrorCode::LimitExceeded && board_->was_too_hot();
+    if (!(came_twice || too_hot || is_interruption(sent.error())) ||
+        attempts > settings_.attempts) {
       call.flush();
       return sent;
     }
     const std::size_t batches_sent = board_->batches_sent();
     const std::uint64_t losses = memory_losses_;
-    const Result<BoardStatus> status = recover(sent.error());
+    // What was sent and not refused is done when the refusal is there.
+    const Result<BoardStatus> status =
+        too_hot ? persistently([this] { return ask_status(); }) : recover(sent.error());
     if (!status) {
       call.flush();
       return tl::unexpected(status.error().during(sent.error().message));
     }
     PCM_TRY(memory_losses_ == losses ? call.settle(*status, batches_sent)
                                      : call.give_up_on(batches_sent));
+    if (!too_hot) continue;
+    if (Result<void> cooled = wait_until_cool(); !cooled) {
+      call.flush();
+      return cooled;
+    }
   }
 }
 

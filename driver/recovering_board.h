@@ -26,19 +26,43 @@ struct BoardEvent {
     MemoryLost,    ///< it booted meanwhile
     BatchSettled,  ///< its records told how far a batch of pulses came
     BatchUnknown,  ///< nobody can tell how far a batch of pulses came
+    TooHot,        ///< the board gives no pulses until the chip has cooled
+    Cooled,        ///< and it has
   };
   Kind kind{};
   std::string text;  ///< one sentence for a person
+  /// Of the board's memory from now on, and what is added to its own clock.
+  std::uint64_t boot_epoch = 0;
+  BoardTime time_offset{};
+};
+
+/// What an earlier process of the same work left on a board. Board times of this one go on from
+/// there, also when the board has booted meanwhile.
+struct EarlierWork {
+  std::uint64_t boot_epoch = 0;
+  BoardTime offset{};              ///< its board times minus the board's own
+  BoardTime latest{};              ///< that it wrote down
+  std::chrono::nanoseconds ago{};  ///< how long ago that was
+  /// Batches [first_unsettled, end_unsettled) were written down as intended, in this epoch. Whether
+  /// the board got them nobody wrote down.
+  std::uint64_t first_unsettled = 0;
+  std::uint64_t end_unsettled = 0;
+  std::uint64_t unsettled_epoch = 0;
 };
 
 struct RecoverySettings {
   /// How long to wait for a board that is gone; 0 = one attempt.
   std::chrono::milliseconds wait_for_board{60000};
   std::chrono::milliseconds pause_between_attempts{50};
+  /// For so long a chip that was too hot must be cooler than its limit before it gets pulses again,
+  /// and so long it is waited for at most; by the board's time.
+  std::chrono::seconds cool_for{10};
+  std::chrono::seconds wait_for_cooling{7 * 86400};
   /// Interruptions in a row, without a reply to the work in between, that are put up with.
   unsigned attempts = 10;
   std::stop_token stop = {};  ///< ends the waiting for a board
   std::function<void(const BoardEvent&)> tell = {};
+  std::optional<EarlierWork> earlier = {};
 };
 
 /// After Timeout, Disconnected, BadFrame or Io from the board under it:
@@ -48,7 +72,11 @@ struct RecoverySettings {
 ///    under continued_batch(); one that was never begun is sent again; after a loss of the board's
 ///    memory the rest of it is reported as unknown (PulseChunk::unknown) and not sent;
 /// 4. goes on with the rest of the call.
-/// Reads are taken up where their last piece was delivered.
+/// Pulses that the board refuses because the chip is too hot are sent once it has been cooler than
+/// its limit for a while; what went out before is settled in the same way. The board's virtual time
+/// passes meanwhile. Reads go on: a hot chip can be read.
+/// Reads are taken up where their last piece was delivered. Batches that an earlier process may
+/// have sent (EarlierWork) are settled in the same way, before anything of them is sent.
 ///
 /// Board times go on over a loss of memory, although the board's own begin at 0 again: on a board
 /// with real time by the host's clock, on one with virtual time from the last time seen.
@@ -75,11 +103,17 @@ class RecoveringBoard final : public Board {
   Result<Temperature> temperature() override;
   Result<Calibration> calibrate(const ReadSettings& settings) override;
   Result<Limits> set_limits(const Limits& limits) override;
+  Result<void> set_life(ChipLife life) override { return board_->set_life(std::move(life)); }
   Result<void> abort() override;
   Result<BoardTime> advance_time_to(BoardTime until) override;
   Result<void> reopen() override;
+  void on_waiting(const WaitingSink& sink) override { on_waiting_ = sink; }
 
   std::uint64_t interruptions() const { return interruptions_; }
+  /// Of the board's memory at hand, and what is added to its own clock: what the next process
+  /// needs.
+  std::uint64_t boot_epoch() const { return boot_epoch_; }
+  BoardTime time_offset() const { return offset_; }
 
  private:
   /// Sends devices [begin, begin + count) of a call, the first chunk as number `batch`.
@@ -92,6 +126,9 @@ class RecoveringBoard final : public Board {
   /// Brings the board back after `error`. \return its status, or why it cannot be brought back.
   Result<BoardStatus> recover(const Error& error);
   Result<void> reopen_patiently();
+  Result<void> wait_until_cool();
+  /// Lets some time pass.
+  Result<void> wait(std::chrono::milliseconds time, const std::string& for_what);
   Result<BoardStatus> ask_status();
   /// Notices a loss of memory, and lets board times go on from there.
   void note_epoch(const BoardStatus& status);
@@ -99,6 +136,9 @@ class RecoveringBoard final : public Board {
   BoardTime seen(BoardTime of_board);
   void tell(BoardEvent::Kind kind, std::string text) const;
 
+  bool is_of_earlier(std::uint64_t batch) const;
+  /// Takes the board's records for batches that an earlier process may have sent.
+  Result<void> settle_earlier(PulseCall& call, std::uint64_t first_batch, std::size_t devices);
   /// Learns which numbers the board has seen before the first pulses of this host.
   Result<void> note_batches_of_others();
 
@@ -108,6 +148,7 @@ class RecoveringBoard final : public Board {
 
   std::unique_ptr<TestBoard> board_;
   RecoverySettings settings_;
+  WaitingSink on_waiting_;
   std::uint64_t boot_epoch_;
   BoardTime offset_{};  ///< caller's time minus the board's
   BoardTime latest_{};  ///< latest time seen, as the caller counts

@@ -241,7 +241,53 @@ RequestDifference difference_of_bytes(std::span<const std::byte> asked,
   return {differences.in_words(), kOtherWay};
 }
 
+/// A request's settings in words.
+struct Settings {
+  std::string operator()(const wire::ReadRequest& read) const {
+    return format("%u samples at ", unsigned{read.samples}) + text(read.read_voltage);
+  }
+  std::string operator()(const wire::ReadReferencesRequest& read) const {
+    return format("%u samples at ", unsigned{read.samples}) + text(read.read_voltage);
+  }
+  std::string operator()(const wire::ProgramRequest& program) const {
+    std::uint16_t lowest = 0, highest = 0;
+    std::size_t pulses = 0;
+    for (const std::uint16_t amplitude : program.amplitudes_10nA) {
+      if (amplitude == 0) continue;
+      lowest = pulses++ == 0 ? amplitude : std::min(lowest, amplitude);
+      highest = std::max(highest, amplitude);
+    }
+    if (pulses == 0) return "no pulses";
+    std::string amplitudes = amplitude_text(lowest);
+    if (lowest != highest) amplitudes += " to " + amplitude_text(highest);
+    return format("%zu pulses of ", pulses) + amplitudes + " for " + text(program.width);
+  }
+  std::string operator()(const wire::InitialiseRequest& initialise) const {
+    std::string sequence = "each gets ";
+    for (const Pulse& pulse : initialise.sequence) {
+      if (&pulse != &initialise.sequence.front()) sequence += ", ";
+      sequence += pulse_text(pulse);
+    }
+    return sequence;
+  }
+  std::string operator()(const wire::AdvanceTimeRequest& advance) const {
+    return format("until %.6f s", seconds(advance.until));
+  }
+  std::string operator()(const wire::SetLimitsRequest& set) const {
+    return "at most " + text(set.limits.max_amplitude);
+  }
+  template <class Other>
+  std::string operator()(const Other& /*request*/) const {
+    return {};
+  }
+};
+
 }  // namespace
+
+std::string request_settings(std::span<const std::byte> request) {
+  const std::optional<Message> message = read(request);
+  return message ? std::visit(Settings{}, message->request) : std::string();
+}
 
 std::string describe_request(std::span<const std::byte> request) {
   const std::optional<Message> message = read(request);

@@ -170,7 +170,7 @@ void TestBoard::use(const Limits& limits) {
       std::min<std::size_t>(settings_.max_requests_in_flight, limits.max_requests_in_flight));
   const auto most = std::min<std::size_t>(limits.max_devices_per_request, kMostChunkDevices);
   chunk_devices_ = std::clamp<std::size_t>(chunk_devices_, 1, std::max(most, 1UL));
-  if (limits.max_pulses_per_device != 0) pulses_sent_.resize(information_.shape.device_count());
+  budget_.limit(information_.shape, limits.max_pulses_per_device);
 }
 
 Result<void> TestBoard::reopen() {
@@ -275,36 +275,15 @@ Result<void> TestBoard::check_amplitude(std::string_view what, double amplitude_
               "Change the amplitude in the plan.");
 }
 
-Result<void> TestBoard::count_pulses(std::string_view what,
-                                     std::span<const DeviceAddress> addresses,
-                                     std::span<const std::uint16_t> amplitudes_10nA,
-                                     std::uint32_t each) {
-  const std::uint64_t limit = information_.limits.max_pulses_per_device;
-  if (limit == 0) return {};
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
-    std::uint32_t& sent = pulses_sent_[information_.shape.linear(addresses[i])];
-    if (std::uint64_t{sent} + each > limit) {
-      const std::uint32_t would_be = sent + each;
-      uncount_pulses(addresses.first(i), amplitudes_10nA, each);
-      return fail(ErrorCode::LimitExceeded,
-                  std::string(what) + " " + counted(addresses.size(), "device") + ": " +
-                      text(addresses[i]) + " would come to " + counted(would_be, "pulse") +
-                      ", the limit is " + std::to_string(limit) + "; nothing was sent",
-                  "Leave this device out, or raise the limit of pulses per device.");
-    }
-    sent += each;
+Result<void> TestBoard::set_life(ChipLife life) {
+  const std::size_t devices = information_.shape.device_count();
+  const auto fits = [devices](std::size_t size) { return size == 0 || size == devices; };
+  if (!fits(life.pulses.size()) || !fits(life.heat_A2s.size())) {
+    return fail(ErrorCode::Internal, "the life of " + counted(life.pulses.size(), "device") +
+                                         " for an array of " + text(information_.shape));
   }
+  budget_.set_life(information_.shape, std::move(life));
   return {};
-}
-
-void TestBoard::uncount_pulses(std::span<const DeviceAddress> addresses,
-                               std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each) {
-  if (information_.limits.max_pulses_per_device == 0) return;
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    if (!amplitudes_10nA.empty() && amplitudes_10nA[i] == 0) continue;
-    pulses_sent_[information_.shape.linear(addresses[i])] -= each;
-  }
 }
 
 // ---- reads and pulses ------------------------------------------------------------------------
@@ -368,9 +347,8 @@ struct TestBoard::PulseWork {
   std::string settings_text;  ///< for messages: "400 ns"
   std::uint64_t first_batch = 0;
   std::span<const DeviceAddress> addresses;
-  std::span<const std::uint16_t> amplitudes_10nA;  ///< empty: all devices get pulses
-  std::uint32_t pulses_each = 0;                   ///< of each device that gets any
-  Duration device_time{};                          ///< at most, a device
+  PulsesAsked asked;
+  Duration device_time{};  ///< at most, a device
   std::function<void(ChunkRange range, std::uint64_t batch)> fill_request;
 };
 
@@ -397,8 +375,9 @@ Result<void> TestBoard::program(std::uint64_t first_batch, Duration width,
   work.settings_text = text(width);
   work.first_batch = first_batch;
   work.addresses = addresses;
-  work.amplitudes_10nA = amplitudes_10nA;
-  work.pulses_each = 1;
+  work.asked.amplitudes_10nA = amplitudes_10nA;
+  work.asked.width = width;
+  work.asked.each = 1;
   work.device_time = width;
   work.fill_request = [&](ChunkRange range, std::uint64_t batch) {
     auto& request = make<wire::ProgramRequest>(request_);
@@ -431,7 +410,8 @@ Result<void> TestBoard::initialise(std::uint64_t first_batch, std::span<const Pu
   for (const Pulse& pulse : sequence) {
     PCM_TRY(check_width("initialise", pulse.width));
     PCM_TRY(check_amplitude("initialise", pulse.amplitude.uA()));
-    work.pulses_each += in_steps(pulse.amplitude.uA()) != 0 ? 1 : 0;
+    work.asked.each += in_steps(pulse.amplitude.uA()) != 0 ? 1 : 0;
+    work.asked.heat_each_A2s += pulse_heat(pulse.amplitude, pulse.width);
     work.device_time += pulse.width;
   }
   work.fill_request = [&](ChunkRange range, std::uint64_t batch) {
@@ -446,7 +426,11 @@ Result<void> TestBoard::initialise(std::uint64_t first_batch, std::span<const Pu
 Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& sink) {
   const std::span<const DeviceAddress> addresses = pulses.addresses;
   batches_sent_ = 0;
-  PCM_TRY(count_pulses(pulses.name, addresses, pulses.amplitudes_10nA, pulses.pulses_each));
+  was_too_hot_ = false;
+  PulsesAsked asked = pulses.asked;
+  asked.what = pulses.name;
+  asked.addresses = addresses;
+  PCM_TRY(budget_.take(asked));
 
   Conversation::Work work;
   work.type = pulses.type;
@@ -481,13 +465,11 @@ Result<void> TestBoard::send_pulses(const PulseWork& pulses, const PulseSink& si
 
   Conversation::Outcome outcome = conversation_.run(work);
   batches_sent_ = outcome.sent;
+  was_too_hot_ = outcome.refusal == wire::Refusal::OverTemperature;
   if (!outcome.error) return {};
   Error error = std::move(*outcome.error);
   const std::size_t never_sent = std::min(outcome.sent * chunk_devices_, addresses.size());
-  uncount_pulses(addresses.subspan(never_sent),
-                 pulses.amplitudes_10nA.empty() ? pulses.amplitudes_10nA
-                                                : pulses.amplitudes_10nA.subspan(never_sent),
-                 pulses.pulses_each);
+  budget_.give_back(asked.behind(never_sent));
   if (outcome.answered < outcome.sent) {
     const std::uint64_t first = pulses.first_batch + outcome.answered;
     const std::uint64_t last = pulses.first_batch + outcome.sent - 1;

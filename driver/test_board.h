@@ -63,6 +63,8 @@ class TestBoard final : public Board {
   /// Batches of the last program() or initialise() that the board may have seen, whatever became of
   /// them; counted from the call's first.
   std::size_t batches_sent() const { return batches_sent_; }
+  /// Whether it failed because the chip was too hot.
+  bool was_too_hot() const { return was_too_hot_; }
 
   Result<BoardStatus> status() override;
   Result<Temperature> temperature() override;
@@ -74,6 +76,8 @@ class TestBoard final : public Board {
 
   /// Fields that are zero stay as they are. Lower max_devices_per_request lowers chunk_devices().
   Result<Limits> set_limits(const Limits& limits) override;
+  /// Errors: Internal (of another array).
+  Result<void> set_life(ChipLife life) override;
 
   Result<void> abort() override;
   Result<BoardTime> advance_time_to(BoardTime until) override;
@@ -100,13 +104,6 @@ class TestBoard final : public Board {
                                std::span<const DeviceAddress> addresses) const;
   Result<void> check_width(std::string_view what, Duration width) const;
   Result<void> check_amplitude(std::string_view what, double amplitude_uA) const;
-  /// Counts `each` pulses for every address, only those with an amplitude if amplitudes are given;
-  /// on an error nothing is counted.
-  Result<void> count_pulses(std::string_view what, std::span<const DeviceAddress> addresses,
-                            std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each);
-  void uncount_pulses(std::span<const DeviceAddress> addresses,
-                      std::span<const std::uint16_t> amplitudes_10nA, std::uint32_t each);
-
   ChunkRange chunk(std::size_t k, std::size_t total) const;
   std::size_t chunk_count(std::size_t total) const;
 
@@ -116,8 +113,9 @@ class TestBoard final : public Board {
   std::optional<Limits> wanted_limits_;
   std::size_t chunk_devices_ = 1;
   std::size_t batches_sent_ = 0;
-  wire::Request request_;                   // of the bulk calls, for its buffers
-  std::vector<std::uint32_t> pulses_sent_;  // by linear address, while a pulse limit is in force
+  bool was_too_hot_ = false;
+  wire::Request request_;  // of the bulk calls, for its buffers
+  PulseBudget budget_;
 };
 
 }  // namespace pcmlab

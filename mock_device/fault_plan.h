@@ -55,7 +55,7 @@ struct FaultPlan {
   BoardTime over_temperature_from{};
   BoardTime over_temperature_until = BoardTime::max();
   double slowness = 1;          ///< reads and pulses take so many times as long
-  Duration request_overhead{};  ///< added to the board's own, for each request
+  Duration request_overhead{};  ///< added to the board's own, for each read or batch
   Interruption memory_loss;     ///< the board boots again
   Duration memory_loss_off = std::chrono::seconds(1);  ///< how long that takes
 

@@ -33,7 +33,8 @@ struct MockBoardSettings {
                       .max_temperature = Temperature::from_K(358)};
   std::uint32_t capabilities = wire::kVirtualTime | wire::kReferenceResistors;
   std::uint64_t boot_epoch = 1;
-  Duration request_overhead = std::chrono::microseconds(10);  ///< chip idle, before each request
+  Duration request_overhead =
+      std::chrono::microseconds(10);  ///< chip idle, before each read or batch
   double slowness = 1;  ///< reads and pulses take so many times the time that they should
   std::size_t ledger_batches = 0;  ///< how many batches ledger() remembers
 };
@@ -46,9 +47,10 @@ struct AppliedBatch {
   bool operator==(const AppliedBatch&) const = default;
 };
 
-/// Time on this board passes only by its work (busy time and overhead of each request) and by
-/// AdvanceTime. Requests are queued as they arrive and executed by work(), one a call, so that what
-/// may happen to a queue can happen here: overflow, Abort, a lost connection, a reboot.
+/// Time on this board passes only by the chip's work (busy time, and an overhead for each read and
+/// batch of pulses) and by AdvanceTime: questions take none. Requests are queued as they arrive and
+/// executed by work(), one a call, so that what may happen to a queue can happen here: overflow,
+/// Abort, a lost connection, a reboot.
 class MockBoard {
  public:
   /// Time zero of the chip is this boot.

@@ -22,43 +22,80 @@ Result<std::unique_ptr<Board>> open_default_mock() {
                    ParameterValues(faults_section().parameters));
 }
 
+/// A board at this moment.
+struct Condition {
+  BoardInformation information;
+  BoardStatus status;
+  Temperature temperature;
+  Calibration calibration;
+};
+
+Result<Condition> condition(Board& board) {
+  Condition now{board.information(), {}, {}, {}};
+  PCM_ASSIGN(now.temperature, board.temperature());
+  PCM_ASSIGN(now.calibration, board.calibrate({}));
+  PCM_ASSIGN(now.status, board.status());
+  return now;
+}
+
 /// What a board says of itself, or why it cannot be asked.
 struct ListedBoard {
   std::string kind;
   std::string where;
   std::string serial;
-  std::optional<BoardInformation> information;
+  std::optional<Condition> condition;
   std::optional<Error> problem;
 };
 
 Result<ListedBoard> the_mock() {
   PCM_ASSIGN(const auto board, open_default_mock());
-  return ListedBoard{"mock", "this program", board->information().serial, board->information(), {}};
+  PCM_ASSIGN(Condition now, condition(*board));
+  return ListedBoard{"mock", "this program", now.information.serial, std::move(now), {}};
 }
 
 /// Asks the board who it is, unless another program has it or there is no permission.
 ListedBoard ask(const UsbBoard& found) {
   ListedBoard listed{"usb", fmt::format("usb {}", found.port), found.serial, {}, {}};
-  const auto open = [&]() -> Result<BoardInformation> {
+  const auto open = [&]() -> Result<Condition> {
     PCM_ASSIGN(std::unique_ptr<Transport> transport,
                UsbTransport::open({found.vendor, found.product, found.serial}));
     PCM_ASSIGN(const auto board, TestBoard::open(std::move(transport)));
-    return board->information();
+    return condition(*board);
   };
-  if (Result<BoardInformation> information = open()) {
-    listed.information = std::move(*information);
+  if (Result<Condition> now = open()) {
+    listed.condition = std::move(*now);
   } else {
-    listed.problem = std::move(information).error();
+    listed.problem = std::move(now).error();
   }
   return listed;
 }
 
 nlohmann::ordered_json to_json(const ListedBoard& board) {
   nlohmann::ordered_json json{{"kind", board.kind}, {"at", board.where}, {"serial", board.serial}};
-  if (board.information) {
-    json["firmware"] = board.information->firmware;
-    json["word_lines"] = board.information->shape.word_lines;
-    json["bit_lines"] = board.information->shape.bit_lines;
+  if (board.condition) {
+    const auto& [information, status, temperature, calibration] = *board.condition;
+    const Limits& limits = information.limits;
+    json["firmware"] = information.firmware;
+    json["word_lines"] = information.shape.word_lines;
+    json["bit_lines"] = information.shape.bit_lines;
+    json["virtual_time"] = (information.capabilities & wire::kVirtualTime) != 0;
+    json["boot_epoch"] = information.boot_epoch;
+    json["up_s"] = seconds(status.now);
+    json["busy_s"] = seconds(status.busy);
+    json["pulses_executed"] = status.pulses_executed;
+    json["queued_requests"] = status.queued_requests;
+    json["queue_depth"] = limits.max_requests_in_flight;
+    json["max_devices_per_request"] = limits.max_devices_per_request;
+    json["temperature_K"] = temperature.K();
+    json["max_temperature_K"] = limits.max_temperature.K();
+    json["adc_bits"] = information.adc_bits;
+    json["sample_time_ns"] = information.sample_time.count();
+    json["gain_uS_per_code"] = calibration.gain_uS_per_code;
+    json["offset_uS"] = calibration.offset_uS;
+    json["max_amplitude_uA"] = limits.max_amplitude.uA();
+    json["min_width_ns"] = limits.min_width.count();
+    json["max_width_ns"] = limits.max_width.count();
+    json["max_pulses_per_device"] = limits.max_pulses_per_device;
   }
   if (board.problem) json["problem"] = board.problem->message;
   return json;
@@ -77,12 +114,21 @@ Result<void> list_devices(const Session& session) {
     fmt::print("{}\n", json.dump(2));
     return {};
   }
-  Table table({"kind", "at", "serial", "firmware", "word lines", "bit lines"});
+  Table table({"kind", "at", "serial", "firmware", "array", "chip", "queue", "busy"});
   for (const ListedBoard& board : boards) {
-    const auto& i = board.information;
-    table.add({board.kind, board.where, board.serial, i ? i->firmware : "-",
-               i ? std::to_string(i->shape.word_lines) : "-",
-               i ? std::to_string(i->shape.bit_lines) : "-"});
+    std::vector<std::string> row{board.kind, board.where, board.serial};
+    if (const auto& now = board.condition) {
+      const BoardInformation& i = now->information;
+      row.insert(
+          row.end(),
+          {i.firmware, fmt::format("{} x {}", i.shape.word_lines, i.shape.bit_lines),
+           fmt::format("{:.1f} K", now->temperature.K()),
+           fmt::format("{} of {}", now->status.queued_requests, i.limits.max_requests_in_flight),
+           duration_text(seconds(now->status.busy))});
+    } else {
+      row.resize(8, "-");
+    }
+    table.add(row);
   }
   fmt::print("{}", table.text());
   for (const ListedBoard& board : boards) {

@@ -68,8 +68,9 @@ Result<void> write_devices(const Session& session, const ExportOptions& options,
   const std::optional<int> sweep =
       options.sweep == 0 ? std::nullopt : std::optional<int>(options.sweep);
   PCM_ASSIGN(const auto measured, find_measured_run(store, options.run, sweep));
-  return options.format == "npz" ? write_device_npz(store, measured, file)
-                                 : write_device_csv(store, measured, file);
+  if (options.format == "npz") return write_device_npz(store, measured, file);
+  if (options.format == "hdf5") return write_device_hdf5(store, measured, file);
+  return write_device_csv(store, measured, file);
 }
 
 Result<void> export_run(const Session& session, const ExportOptions& options) {
@@ -157,14 +158,14 @@ void add_g_max(CLI::App& command, double& g_max_uS) {
 void add_export(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand(
       "export",
-      "Writes conductances and where their devices are: NPZ, CSV, or aihwkit's Fusion CSV");
+      "Writes conductances and where their devices are: NPZ, HDF5, CSV, or aihwkit's Fusion CSV");
   auto options = std::make_shared<ExportOptions>();
   auto* run = command->add_option("RUN", options->run, "number of the run, see `pcmlab runs`");
   auto* network = command->add_option("--network", options->network,
                                       "fusion: the targets of an ONNX file or built-in network");
   run->excludes(network);
-  command->add_option("--format", options->format, "npz, csv or fusion")
-      ->check(CLI::IsMember({"npz", "csv", "fusion"}))
+  command->add_option("--format", options->format, "npz, hdf5, csv or fusion")
+      ->check(CLI::IsMember({"npz", "hdf5", "csv", "fusion"}))
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "file to write")->required();
   auto* sweep = command

@@ -19,22 +19,6 @@
 namespace pcmlab::app {
 namespace {
 
-/// Who sits here, as the system knows.
-std::string person() {
-  for (const char* const variable : {"USER", "LOGNAME"}) {
-    const char* const name = std::getenv(variable);
-    if (name != nullptr && *name != '\0') return name;
-  }
-  const passwd* const user = getpwuid(getuid());
-  return user != nullptr ? user->pw_name : std::to_string(getuid());
-}
-
-/// Writing makes no database: what one wants to write to is there.
-Result<db::RunStore> open_existing(const Session& session) {
-  PCM_TRY(db::Database::open(session.database, db::OpenMode::ReadOnly));
-  return db::RunStore::open(session.database);
-}
-
 struct NoteOptions {
   db::RowId run = 0;
   std::vector<std::string> words;
@@ -102,6 +86,20 @@ Result<void> delete_run(const Session& session, const DeleteOptions& options) {
 }
 
 }  // namespace
+
+std::string person() {
+  for (const char* const variable : {"USER", "LOGNAME"}) {
+    const char* const name = std::getenv(variable);
+    if (name != nullptr && *name != '\0') return name;
+  }
+  const passwd* const user = getpwuid(getuid());
+  return user != nullptr ? user->pw_name : std::to_string(getuid());
+}
+
+Result<db::RunStore> open_existing(const Session& session) {
+  PCM_TRY(db::Database::open(session.database, db::OpenMode::ReadOnly));
+  return db::RunStore::open(session.database);
+}
 
 void add_note(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("note", "Writes a note to a run, also while it runs");

@@ -2,13 +2,15 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
+#include <stop_token>
 
 #include "app/commands.h"
 #include "app/console.h"
@@ -126,6 +128,8 @@ Result<void> watch(db::ResultsQuery& query, const QueryOptions& options,
   const auto output = text_output(options.format, write_to_standard_output);
   const auto pause = std::chrono::duration<double>(options.watch_s);
   std::optional<std::int64_t> seen;
+  std::mutex mutex;
+  std::condition_variable_any stopped;
   while (!stop.stop_requested()) {
     PCM_ASSIGN(const std::int64_t version, query.data_version());
     if (seen != version) {
@@ -134,10 +138,8 @@ Result<void> watch(db::ResultsQuery& query, const QueryOptions& options,
       PCM_TRY(answer(query, *output, options.limit));
       seen = version;
     }
-    const auto until = std::chrono::steady_clock::now() + pause;
-    while (!stop.stop_requested() && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(std::min(pause, std::chrono::duration<double>(0.05)));
-    }
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, stop, pause, [] { return false; });
   }
   return {};
 }

@@ -2,16 +2,17 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <system_error>
+#include <utility>
 #include <vector>
 
-#include "app/board.h"
-#include "app/build_info.h"
 #include "app/commands.h"
-#include "app/console.h"
+#include "app/rehearsal.h"
+#include "app/runner.h"
+#include "app/service.h"
 #include "app/stop_on_signal.h"
-#include "experiments/engine/engine.h"
+#include "app/tell_settings.h"
 
 namespace pcmlab::app {
 namespace {
@@ -20,85 +21,62 @@ struct RunOptions {
   std::filesystem::path plan;
   std::filesystem::path plots;
   std::vector<std::string> assignments;
+  std::optional<db::RowId> after;
+  bool dry = false;
 };
-
-/// What happens to the board during a run, on the console and in the database.
-class RunJournal : public ConsoleObserver {
- public:
-  RunJournal(bool quiet, db::RunStore& store) : ConsoleObserver(quiet), store_(store) {}
-
-  void run_started(db::RowId run, const std::string& name) override {
-    run_ = run;
-    ConsoleObserver::run_started(run, name);
-  }
-
-  void board_event(const BoardEvent& event) {
-    message("board: " + event.text);
-    if (run_ == 0) return;
-    const bool good =
-        event.kind == BoardEvent::Kind::Reconnected || event.kind == BoardEvent::Kind::BatchSettled;
-    const Result<void> added = store_.add_event(run_, good ? "info" : "fault", event.text);
-    if (!added) message("not in the database: " + added.error().message);
-  }
-
- private:
-  db::RunStore& store_;
-  db::RowId run_ = 0;
-};
-
-Result<void> make_folder(const std::filesystem::path& folder, const std::string& what) {
-  std::error_code error;
-  if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  if (!error) return {};
-  return fail(
-      ErrorCode::Io,
-      fmt::format("cannot make the folder {} for {}: {}", folder.string(), what, error.message()),
-      "choose a place where you may write");
-}
 
 Result<void> run(const Session& session, const RunOptions& options) {
   const StopOnSignal signals;
-  RunJournal* journal = nullptr;
-  const auto tell = [&journal](const BoardEvent& event) {
-    if (journal != nullptr) journal->board_event(event);
-  };
-  // Everything that can be wrong with the plan is found before the database or the board changes.
-  PCM_ASSIGN(const Plan plan, load_plan(options.plan, app_plan_schema(), options.assignments));
-  PCM_ASSIGN(auto board, open_board(plan, Purpose::Check, tell, signals.token()));
-  PCM_ASSIGN(const RunInputs inputs, load_inputs(plan));
-  PCM_TRY(predict(plan, inputs, board->information()));
+  Service service;
+  Runner runner(session, {signals.token(), signals.abort_token()}, service);
+  PCM_ASSIGN(Plan plan, load_plan_to_store(options.plan, app_plan_schema(), options.assignments));
+  PCM_TRY(runner.prepare(std::move(plan)));
   PCM_TRY(make_folder(session.database.parent_path(), "the database"));
-  if (!options.plots.empty()) PCM_TRY(make_folder(options.plots, "plots"));
+  PCM_TRY(make_folder(options.plots, "plots"));
   PCM_ASSIGN(db::RunStore store, db::RunStore::open(session.database));
-  // A recording begins when nothing else can be wrong any more: a plan that was mended may use its
-  // name.
-  if (!plan.section("board").text("record").empty()) {
-    board.reset();
-    PCM_ASSIGN(board, open_board(plan, Purpose::Run, tell, signals.token()));
-  }
+  service.ready();
+  if (options.after) PCM_TRY(runner.begin_after(store, *options.after));
+  return show_end(session, store, runner.start(store), options.plots);
+}
 
-  RunResult result;
-  {
-    RunJournal observer(session.quiet, store);
-    journal = &observer;
-    const Provenance provenance{kVersion, kGitRevision, describe_board(plan)};
-    result = run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
-    journal = nullptr;
-  }
-  if (result.run == 0) return result.outcome;
-  // Also after a stop or a failure: what was measured is shown as far as it came.
-  const Result<RunSummary> summary = summarise_run(store, result.run);
-  if (!summary)
-    return result.outcome ? Result<void>(tl::unexpected(summary.error())) : result.outcome;
-  fmt::print("{}", session.json ? summary_json(*summary) : summary_text(*summary));
-  if (!session.json && !session.quiet) fmt::print("\ndatabase  {}\n", session.database.string());
-  PCM_TRY(result.outcome);
-  if (!options.plots.empty()) {
-    const auto file = options.plots / fmt::format("run-{}.png", result.run);
-    PCM_TRY(plot_run(*summary, file));
-    if (!session.json && !session.quiet) fmt::print("plot      {}\n", file.string());
+Result<void> dry_run(const Session& session, const RunOptions& options) {
+  PCM_ASSIGN(const auto plans, load_plans(options.plan, app_plan_schema(), options.assignments));
+  for (const Plan& plan : plans) {
+    if (plans.size() > 1) fmt::print("# run with {}\n", plan.round);
+    PCM_TRY(rehearse(plan, session.quiet));
   }
   return {};
+}
+
+struct ResumeOptions {
+  db::RowId run = 0;  ///< 0: the newest that can go on
+  std::filesystem::path plots;
+  bool take_over = false;
+};
+
+/// The one named, or the newest that is neither complete nor at work.
+Result<db::RunRow> run_to_resume(db::RunStore& store, const ResumeOptions& options) {
+  if (options.run != 0) return store.run(options.run);
+  PCM_ASSIGN(const auto runs, store.runs());
+  for (const db::RunRow& run : runs) {
+    if (run.state != db::RunState::Complete && run.state != db::RunState::Running) return run;
+  }
+  return fail(ErrorCode::NotFound,
+              "no run in " + store.database().file() + " was stopped, failed or interrupted",
+              "see pcmlab runs; to start one: pcmlab run PLAN");
+}
+
+Result<void> resume(const Session& session, const ResumeOptions& options) {
+  const StopOnSignal signals;
+  Service service;
+  Runner runner(session, {signals.token(), signals.abort_token()}, service);
+  PCM_ASSIGN(db::RunStore store, open_existing(session));
+  PCM_ASSIGN(const db::RunRow row, run_to_resume(store, options));
+  PCM_TRY(make_folder(options.plots, "plots"));
+  service.ready();
+  const RunResult result = runner.resume(
+      store, row.id, options.take_over ? db::Elsewhere::TakenOver : db::Elsewhere::Refused);
+  return show_end(session, store, result, options.plots);
 }
 
 }  // namespace
@@ -109,7 +87,27 @@ void add_run(CLI::App& app, Session& session) {
   command->add_option("PLAN", options->plan, "plan file (TOML)")->required();
   add_plan_assignments(*command, options->assignments);
   command->add_option("--plots", options->plots, "also draw the run's plot into this folder");
-  command->callback([&session, options] { session.end(run(session, *options)); });
+  command->add_option("--after", options->after,
+                      "on the chip as this run left it: a simulated one gets its pulses and reads "
+                      "again first");
+  command->add_flag("--dry-run", options->dry,
+                    "goes through the plan with the mock chip instead of a board, prints every "
+                    "request, keeps nothing");
+  command->callback([&session, options] {
+    session.end(options->dry ? dry_run(session, *options) : run(session, *options));
+  });
+}
+
+void add_resume(CLI::App& app, Session& session) {
+  auto* command = app.add_subcommand(
+      "resume",
+      "Goes on with a run that was stopped, failed or killed, from its last committed block");
+  auto options = std::make_shared<ResumeOptions>();
+  command->add_option("RUN", options->run, "its number; default: the newest that can go on");
+  command->add_option("--plots", options->plots, "also draw the run's plot into this folder");
+  command->add_flag("--take-over", options->take_over,
+                    "also if a process of another computer was at it: you know that it is over");
+  command->callback([&session, options] { session.end(resume(session, *options)); });
 }
 
 }  // namespace pcmlab::app

@@ -12,6 +12,7 @@
 #include "app/console.h"
 #include "app/stop_on_signal.h"
 #include "app/table_plan.h"
+#include "app/tell_settings.h"
 #include "experiments/engine/engine.h"
 #include "experiments/engine/inputs.h"
 #include "experiments/engine/plan_edit.h"
@@ -30,13 +31,16 @@ struct TableOptions {
 Result<Plan> plan_of(const TableOptions& options, std::optional<std::int64_t> seed) {
   std::vector<std::string> assignments = options.assignments;
   if (seed) assignments.push_back(fmt::format("mock.seed={}", *seed));
-  if (!options.plan.empty()) return load_plan(options.plan, app_plan_schema(), assignments);
+  if (!options.plan.empty()) {
+    return load_plan_to_store(options.plan, app_plan_schema(), assignments);
+  }
   const std::string source = "the built-in plan";
   std::string text = kTablePlan;
   for (const std::string& assignment : assignments) {
     PCM_ASSIGN(text, with_plan_key(text, source, assignment));
   }
-  return parse_plan(std::move(text), source + " with --set", app_plan_schema());
+  PCM_ASSIGN(Plan plan, parse_plan(std::move(text), source + " with --set", app_plan_schema()));
+  return without_addresses(std::move(plan), app_plan_schema(), source);
 }
 
 std::string points_text(const PaperFigures& figures) {
@@ -117,8 +121,8 @@ Result<void> table(const Session& session, const TableOptions& options) {
     PCM_ASSIGN(board, open_board(plan, Purpose::Run, {}, signals.token()));
     ConsoleObserver observer(session.quiet);
     const Provenance provenance{kVersion, kGitRevision, describe_board(plan)};
-    const RunResult result =
-        run_plan(plan, inputs, *board, store, observer, provenance, signals.token());
+    const RunResult result = run_plan(plan, inputs, *board, store, observer, provenance,
+                                      {signals.token(), signals.abort_token()});
     PCM_TRY(result.outcome);
     PCM_ASSIGN(RunSummary summary, summarise_run(store, result.run));
     runs.push_back(std::move(summary));

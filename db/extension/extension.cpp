@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "db/extension/device_tables.h"
+#include "db/extension/device_wear_table.h"
 #include "db/extension/pulse_table.h"
 #include "db/extension/query.h"
 #include "db/extension/tables.h"
@@ -54,6 +55,7 @@ int register_tables(sqlite3* database) {
   int result = add<ReadingCursor>(database, "reading");
   if (result == SQLITE_OK) result = add<ProgrammedDeviceCursor>(database, "programmed_device");
   if (result == SQLITE_OK) result = add<DeviceDriftCursor>(database, "device_drift");
+  if (result == SQLITE_OK) result = add<DeviceWearCursor>(database, "device_wear");
   if (result == SQLITE_OK) result = add<PulseCursor>(database, "pulse");
   return result;
 }

@@ -34,11 +34,6 @@ std::vector<Interval> common(const std::vector<Interval>& intervals,
   return result;
 }
 
-DeviceAddress unpacked(std::uint32_t address) {
-  return {WordLine{static_cast<std::uint16_t>(address >> 16)},
-          BitLine{static_cast<std::uint16_t>(address & 0xFFFF)}};
-}
-
 }  // namespace
 
 ProgrammedDevices::ProgrammedDevices(sqlite3* database)

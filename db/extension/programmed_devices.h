@@ -24,6 +24,12 @@ struct LayerOfDevices {
   std::int64_t end_weight = 0;
 };
 
+/// An address as the blobs of placements have it.
+inline DeviceAddress unpacked(std::uint32_t address) {
+  return {WordLine{static_cast<std::uint16_t>(address >> 16)},
+          BitLine{static_cast<std::uint16_t>(address & 0xFFFF)}};
+}
+
 /// Where a table has the columns that say which device a row is of.
 struct DeviceColumns {
   int device = 0;

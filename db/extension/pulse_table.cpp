@@ -79,6 +79,7 @@ PulseCursor::PulseCursor(sqlite3* database) : batches_(database), devices_(datab
 
 Result<void> PulseCursor::search(const Filter& filter) {
   filter_ = filter;
+  wanted_.clear();  // those of the search before, which may be of the same programming
   at_end_ = false;
   std::vector<std::int64_t> bounds;
   for (const int column : kSearchedBatches) {
@@ -109,36 +110,27 @@ Result<void> PulseCursor::next() {
 Result<bool> PulseCursor::next_batch() {
   PCM_ASSIGN(const bool more, batches_.step());
   if (!more) return false;
-  batch_ = {.id = batches_.integer(0),
-            .run = batches_.integer(2),
-            .number = batches_.integer(3),
-            .kind = batches_.text(4),
-            .iteration = batches_.integer(5),
-            .width_ns = batches_.integer(6),
-            .intended_utc = batches_.text(7),
-            .device_count = batches_.integer(8),
-            .acknowledged = !batches_.is_null(12),
-            .pulses_executed = batches_.integer(12),
-            .first_tick_ns = batches_.integer(13),
-            .last_tick_ns = batches_.integer(14),
-            .devices = batches_.blob(10),
-            .amplitudes = batches_.blob(11),
-            .code_sums = batches_.blob(16)};
+  batch_.id = batches_.integer(0);
+  batch_.run = batches_.integer(2);
+  batch_.number = batches_.integer(3);
+  batch_.kind = batches_.text(4);
+  batch_.iteration = batches_.integer(5);
+  batch_.width_ns = batches_.integer(6);
+  batch_.intended_utc = batches_.text(7);
+  batch_.device_count = batches_.integer(8);
+  batch_.acknowledged = !batches_.is_null(12);
+  batch_.pulses_executed = batches_.integer(12);
+  batch_.first_tick_ns = batches_.integer(13);
+  batch_.last_tick_ns = batches_.integer(14);
+  batch_.devices = batches_.blob(10);
+  batch_.amplitudes = batches_.blob(11);
+  batch_.code_sums = batches_.blob(16);
   place_ = -1;
   pulses_before_ = 0;
-  PCM_TRY(check_blobs(batches_.integer(9), std::array{batch_.devices, batch_.amplitudes},
-                      "pulse_batch", batch_.id));
+  PCM_TRY(batch_.check(batches_.integer(9)));
   if (!batches_.is_null(15)) {
     PCM_TRY(check_blobs(batches_.integer(15), std::array{batch_.code_sums}, "pulse_batch_verify",
                         batch_.id));
-  }
-  // Damage that the checksums do not cover must not lead out of the blobs.
-  const auto held = [](std::span<const std::byte> blob, std::size_t width) {
-    return static_cast<std::int64_t>(blob.size() / width);
-  };
-  batch_.device_count = std::min(batch_.device_count, held(batch_.devices, 4));
-  if (!batch_.amplitudes.empty()) {
-    batch_.device_count = std::min(batch_.device_count, held(batch_.amplitudes, 2));
   }
   PCM_TRY(want_devices_of(batches_.integer(1)));
   return true;
@@ -158,22 +150,9 @@ bool PulseCursor::wanted(std::int64_t device) const {
   return behind != wanted_.begin() && std::prev(behind)->holds(device);
 }
 
-/// None: not of a kind that has any.
-std::optional<std::int64_t> PulseCursor::amplitude_10nA() const {
-  if (batch_.amplitudes.empty() || place_ >= batch_.device_count) return std::nullopt;
-  return number_at<std::uint16_t>(batch_.amplitudes, place_);
-}
-
-/// Whether the device got what was intended; none: not known. Devices are taken in their order.
 std::optional<bool> PulseCursor::given() const {
-  if (!batch_.acknowledged) return std::nullopt;
-  if (const auto amplitude = amplitude_10nA()) {
-    return *amplitude > 0 && pulses_before_ < batch_.pulses_executed;
-  }
-  // A RESET is one pulse a device, a staircase several.
-  if (batch_.kind == "reset") return place_ < batch_.pulses_executed;
-  if (batch_.pulses_executed % batch_.device_count == 0) return batch_.pulses_executed > 0;
-  return std::nullopt;
+  const auto pulses = batch_.pulses_given(place_, pulses_before_);
+  return pulses ? std::optional(*pulses > 0) : std::nullopt;
 }
 
 Result<void> PulseCursor::column(sqlite3_context* context, int column) {

@@ -11,6 +11,7 @@
 
 #include "db/extension/filter.h"
 #include "db/extension/programmed_devices.h"
+#include "db/extension/pulse_batch.h"
 #include "db/extension/query.h"
 #include "db/extension/sqlite_api.h"
 
@@ -32,25 +33,22 @@ class PulseCursor {
   sqlite3_int64 row_id() const { return batch_.id << 32 | place_; }
 
  private:
-  struct Batch {
-    std::int64_t id = 0;
+  struct Batch : PulseBatch {
     std::int64_t run = 0;
     std::int64_t number = 0;
-    std::string kind;
     std::int64_t iteration = 0;
     std::int64_t width_ns = 0;
     std::string intended_utc;
-    std::int64_t device_count = 0;
-    bool acknowledged = false;
-    std::int64_t pulses_executed = 0, first_tick_ns = 0, last_tick_ns = 0;
-    std::span<const std::byte> devices, amplitudes, code_sums;
+    std::int64_t first_tick_ns = 0, last_tick_ns = 0;
+    std::span<const std::byte> code_sums;
   };
 
   Result<bool> next_batch();
   Result<void> want_devices_of(std::int64_t programming);
   bool wanted(std::int64_t device) const;
-  std::int64_t device() const { return number_at<std::uint32_t>(batch_.devices, place_); }
-  std::optional<std::int64_t> amplitude_10nA() const;
+  std::int64_t device() const { return batch_.device(place_); }
+  std::optional<std::int64_t> amplitude_10nA() const { return batch_.amplitude_10nA(place_); }
+  /// Whether the device got what was intended; none: not known.
   std::optional<bool> given() const;
 
   Query batches_;

@@ -16,6 +16,16 @@ constexpr std::array kSample{QuestionParameter{"sample", "a chip; all if not giv
 // ?: the run that is meant.
 #define PCMLAB_THE_RUN "coalesce(:run, (SELECT max(run_id) FROM run_overview))"
 #define PCMLAB_THE_DEVICE "coalesce(:device, 0)"
+// Chips that are meant, by their first runs.
+#define PCMLAB_THE_CHIPS                                                                \
+  "first_run_id IN (SELECT min(id) FROM run WHERE :sample IS NULL OR sample = :sample " \
+  "GROUP BY board_id, sample)"
+// Sums of the table device_wear over one kind of line.
+#define PCMLAB_WEAR_OF(kind, column)                                                            \
+  "SELECT first_run_id, '" kind "' AS kind, " column                                            \
+  " AS line, count(*) AS devices, "                                                             \
+  "sum(pulses) AS pulses, max(pulses) AS most_pulses, sum(unknown_batches) AS unknown_batches " \
+  "FROM device_wear WHERE " PCMLAB_THE_CHIPS " GROUP BY first_run_id, " column
 
 constexpr std::array kQuestions{
     Question{"runs", "all runs, newest first", kNone,
@@ -65,6 +75,19 @@ constexpr std::array kQuestions{
     Question{"worst-lines", "lines with the most known bad devices", kSample,
              "SELECT * FROM worst_line WHERE :sample IS NULL OR sample = :sample LIMIT 20"},
     Question{"wear", "pulses that every chip has borne", kNone, "SELECT * FROM chip_wear"},
+    Question{
+        "wear-lines", "pulses that the devices of each line have borne, worst first", kSample,
+        "WITH of_line AS (" PCMLAB_WEAR_OF("word line", "word_line") " UNION ALL " PCMLAB_WEAR_OF(
+            "bit line", "bit_line") ") SELECT serial AS board_serial, sample, "
+                                    "kind, line, devices, pulses, 1.0 * pulses / devices AS "
+                                    "mean_pulses, most_pulses, "
+                                    "of_line.unknown_batches FROM of_line JOIN run ON run.id = "
+                                    "first_run_id JOIN board ON "
+                                    "board.id = board_id ORDER BY mean_pulses DESC"},
+    Question{"wear-devices", "the hundred devices that have borne the most pulses", kSample,
+             "SELECT board_serial, sample, word_line, bit_line, pulses, programmings, "
+             "unknown_batches, last_run_id FROM device_wear WHERE " PCMLAB_THE_CHIPS
+             " ORDER BY pulses DESC LIMIT 100"},
     Question{"drift", "drift exponents of a run by target", kRun,
              "SELECT programming_id, sweeps, first_s, last_s, low_uS, high_uS, devices, "
              "exponent_median, exponent_p10, exponent_p90, stuck, noisy, backwards, too_few_points "

@@ -26,7 +26,8 @@ constexpr const char* kMapFile = "PRAGMA mmap_size = 4294967296";
 /// which would take that for a change of the database.
 constexpr const char* kMeetTables =
     "SELECT 1 FROM reading LIMIT 0; SELECT 1 FROM programmed_device LIMIT 0; "
-    "SELECT 1 FROM device_drift LIMIT 0; SELECT 1 FROM pulse LIMIT 0";
+    "SELECT 1 FROM device_drift LIMIT 0; SELECT 1 FROM device_wear LIMIT 0; "
+    "SELECT 1 FROM pulse LIMIT 0; SELECT 1 FROM json_each('[]') LIMIT 0";
 
 constexpr std::array<std::string_view, 12> kReadingPragmas = {
     "application_id", "compile_options", "data_version", "database_list",

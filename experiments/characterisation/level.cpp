@@ -113,8 +113,9 @@ Result<ProgramOutcome> program_placement(CharacterisationBench& bench,
   start.offset_uS = bench.calibration().offset_uS;
   PCM_ASSIGN(const db::RowId programming, store.begin_programming(start));
   PCM_TRY(store.set_placement(programming, placement));
+  RunControl control;
   ProgramAndVerify loop(bench.board(), bench.clock(), store, programming, settings,
-                        bench.calibration(), {});
+                        bench.calibration(), control);
   return loop.run(placement, progress);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/engine/clock.h"
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -27,24 +29,29 @@ std::unique_ptr<Clock> make_clock(Board& board) {
 
 Result<BoardTime> VirtualClock::now() { return board_now(board_); }
 
-Result<void> VirtualClock::sleep_until(BoardTime time, const std::stop_token& stop) {
-  if (stop.stop_requested()) return stopped();
+Result<void> VirtualClock::sleep_until(BoardTime time, const Waiting& waiting) {
+  if (waiting.look) PCM_TRY(waiting.look(time));
+  if (waiting.stop.stop_requested()) return stopped();
   PCM_TRY(board_.advance_time_to(time));
   return {};
 }
 
 Result<BoardTime> SystemClock::now() { return board_now(board_); }
 
-Result<void> SystemClock::sleep_until(BoardTime time, const std::stop_token& stop) {
+Result<void> SystemClock::sleep_until(BoardTime time, const Waiting& waiting) {
+  constexpr std::chrono::milliseconds kBetweenLooks{500};
   std::mutex mutex;
   std::condition_variable_any wake;
   while (true) {
-    if (stop.stop_requested()) return stopped();
+    // The board is asked again and again: its clock, not ours, is the schedule's, and a cable that
+    // was pulled is noticed long before the next time point.
     PCM_ASSIGN(const BoardTime current, now());
+    if (waiting.look) PCM_TRY(waiting.look(current));
+    if (waiting.stop.stop_requested()) return stopped();
     if (current >= time) return {};
-    // The board is asked again at the end: its clock, not ours, is the schedule's.
     std::unique_lock lock(mutex);
-    wake.wait_for(lock, stop, time - current, [] { return false; });
+    wake.wait_for(lock, waiting.stop, std::min<BoardTime>(time - current, kBetweenLooks),
+                  [] { return false; });
   }
 }
 

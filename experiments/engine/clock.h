@@ -4,6 +4,7 @@
 /// absolute from each device's programming whichever it is.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 
@@ -12,6 +13,13 @@
 #include "protocol/quantities.h"
 
 namespace pcmlab {
+
+/// What may happen while a clock waits.
+struct Waiting {
+  std::stop_token stop = {};  ///< ends the wait at once
+  /// Called before and, in a real wait, twice a second. Its error ends the wait.
+  std::function<Result<void>(BoardTime now)> look = {};
+};
 
 /// Used by the experiment's thread only.
 class Clock {
@@ -22,8 +30,8 @@ class Clock {
   virtual Result<BoardTime> now() = 0;
 
   /// Returns once the board's time has reached `time`, at once if it has. Errors: Stopped, those of
-  /// the board.
-  virtual Result<void> sleep_until(BoardTime time, const std::stop_token& stop) = 0;
+  /// the board and of `waiting`.
+  virtual Result<void> sleep_until(BoardTime time, const Waiting& waiting) = 0;
 };
 
 /// The board's virtual time when it has one, else the system's clock.
@@ -34,7 +42,7 @@ class VirtualClock : public Clock {
  public:
   explicit VirtualClock(Board& board) : board_(board) {}
   Result<BoardTime> now() override;
-  Result<void> sleep_until(BoardTime time, const std::stop_token& stop) override;
+  Result<void> sleep_until(BoardTime time, const Waiting& waiting) override;
 
  private:
   Board& board_;
@@ -45,7 +53,7 @@ class SystemClock : public Clock {
  public:
   explicit SystemClock(Board& board) : board_(board) {}
   Result<BoardTime> now() override;
-  Result<void> sleep_until(BoardTime time, const std::stop_token& stop) override;
+  Result<void> sleep_until(BoardTime time, const Waiting& waiting) override;
 
  private:
   Board& board_;

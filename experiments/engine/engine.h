@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "experiments/engine/experiment.h"
@@ -16,6 +17,8 @@ struct Provenance {
   std::string program_version;
   std::string git_revision;
   std::string board_description;
+  std::optional<db::RowId> queue_entry = {};  ///< that the run is, if it is one
+  std::optional<db::RowId> parent = {};       ///< the run on whose chip, as it left it, it begins
 };
 
 /// Sections of the engine and all experiments; `extra` are the program's own sections.
@@ -33,6 +36,16 @@ struct RunResult {
   Result<void> outcome;
 };
 RunResult run_plan(const Plan& plan, const RunInputs& inputs, Board& board, db::RunStore& store,
-                   RunObserver& observer, const Provenance& provenance, std::stop_token stop);
+                   RunObserver& observer, const Provenance& provenance, StopRequests requests,
+                   const Host& host = {});
+
+/// Goes on with a run whose process is over, in this one: what is in the database counts, the rest
+/// is done. \param plan  parsed from the run's own text \param board  as the run left it
+/// Errors of the outcome: also those of RunStore::resume_run(); BadPlan when the inputs or the
+/// board are not those of the run, or another run has programmed the chip since.
+RunResult resume_plan(db::RowId run, const Plan& plan, const RunInputs& inputs, Board& board,
+                      db::RunStore& store, RunObserver& observer, const Provenance& provenance,
+                      StopRequests requests, db::Elsewhere elsewhere = db::Elsewhere::Refused,
+                      const Host& host = {});
 
 }  // namespace pcmlab

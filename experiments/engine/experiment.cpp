@@ -5,11 +5,6 @@
 
 namespace pcmlab {
 
-Result<void> RunContext::check_stop() const {
-  if (!stop.stop_requested()) return {};
-  return fail(ErrorCode::Stopped, "stopped on request; everything measured so far is kept");
-}
-
 Result<const CalibrationImages*> RunContext::calibration() const {
   if (ordinal < inputs.calibration.size() && inputs.calibration[ordinal].images.count() > 0) {
     return &inputs.calibration[ordinal];

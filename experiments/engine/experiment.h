@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <vector>
 
 #include "db/run_store.h"
@@ -17,6 +16,7 @@
 #include "experiments/engine/clock.h"
 #include "experiments/engine/parameter.h"
 #include "experiments/engine/plan.h"
+#include "experiments/engine/run_control.h"
 #include "experiments/engine/run_observer.h"
 #include "experiments/network/augmentation.h"
 #include "experiments/network/dataset.h"
@@ -39,22 +39,25 @@ struct RunInputs {
 };
 
 /// Everything an experiment may use while it runs. Used by the experiment's thread only.
+///
+/// A run may be gone on with in another process: an experiment looks in the store for what it has
+/// done as this step, and does the rest.
 struct RunContext {
   RunContext(db::RunStore& run_store, Board& test_board, Clock& run_clock,
-             RunObserver& run_observer, const RunInputs& run_inputs, std::stop_token run_stop)
+             RunObserver& run_observer, const RunInputs& run_inputs, RunControl& run_control)
       : store(run_store),
         board(test_board),
         clock(run_clock),
         observer(run_observer),
         inputs(run_inputs),
-        stop(std::move(run_stop)) {}
+        control(run_control) {}
 
   db::RunStore& store;
   Board& board;
   Clock& clock;
   RunObserver& observer;
   const RunInputs& inputs;
-  std::stop_token stop;
+  RunControl& control;
   db::RowId run = 0;
   db::RowId step = 0;
   std::size_t ordinal = 0;  ///< of the step in the plan
@@ -65,8 +68,20 @@ struct RunContext {
   std::size_t filling = 0;      ///< of the steps at hand, from 0
   std::size_t next_weight = 0;  ///< the first that no filling has held yet
 
-  /// Error Stopped once somebody has asked for it: looked at between blocks.
-  Result<void> check_stop() const;
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  /// Until when a step that works while the chip is read has the computer for itself; it may leave
+  /// work for later. None: the step is to do all its work.
+  std::optional<SteadyTime> free_until{};
+  bool has_time_for(double work_s) const {
+    return !free_until ||
+           std::chrono::steady_clock::now() + std::chrono::duration<double>(work_s) <= *free_until;
+  }
+  /// To be called when a sweep is complete: lets the steps behind work on it that do so while the
+  /// chip is read. \param next_due  board time of the next one; none: there is no haste.
+  /// Errors: Stopped (a condition of the plan wants the run to end).
+  std::function<Result<void>(std::optional<BoardTime> next_due)> sweep_is_complete =
+      [](std::optional<BoardTime>) { return Result<void>(); };
+
   /// Tells the observer and the database, the latter at most twice a second. The time left is
   /// extrapolated from how long `phase` has taken so far.
   /// \param phase  "programming", "sweep 3 of 8"; another phase starts the extrapolation anew.
@@ -75,7 +90,6 @@ struct RunContext {
                                std::int64_t done, std::int64_t total);
 
  private:
-  using SteadyTime = std::chrono::steady_clock::time_point;
   std::string phase_;
   SteadyTime phase_begin_;
   std::optional<SteadyTime> last_row_;
@@ -92,9 +106,15 @@ struct PlanFacts {
   Duration sample_time{};
   std::int64_t fillings = 1;  ///< of the array with the network's devices, as far as is known
   // Left by the steps before
-  bool programmed = false;
-  bool holds_weights = false;  ///< what was programmed last
-  std::int64_t sweeps = 0;     ///< of weights
+  std::int64_t programmed_devices = 0;  ///< those that a step programmed last, in all fillings
+  bool holds_weights = false;           ///< these devices
+  std::int64_t sweeps = 0;              ///< of weights
+};
+
+/// Something that happens at a time that is known before.
+struct Moment {
+  double after_s = 0;  ///< from the beginning of the step
+  std::string what;    ///< "sweep 3 of 8"
 };
 
 struct Prediction {
@@ -102,13 +122,32 @@ struct Prediction {
   double waiting_s = 0;    ///< time points and verify delays
   double host_s = 0;       ///< evaluation on this kind of machine (2 cores)
   std::int64_t pulses = 0;
-  std::int64_t bytes = 0;  ///< added to the database
+  std::int64_t pulses_of_a_device = 0;  ///< at most
+  std::int64_t bytes = 0;               ///< added to the database
+  std::vector<Moment> moments{};        ///< rising; none where they are not known one by one
 };
 
-inline Prediction operator*(std::int64_t times, const Prediction& once) {
+/// One after the other; moments are left as they are.
+inline Prediction& operator+=(Prediction& sum, const Prediction& more) {
+  sum.chip_busy_s += more.chip_busy_s;
+  sum.waiting_s += more.waiting_s;
+  sum.host_s += more.host_s;
+  sum.pulses += more.pulses;
+  sum.pulses_of_a_device += more.pulses_of_a_device;
+  sum.bytes += more.bytes;
+  return sum;
+}
+inline Prediction operator*(std::int64_t times, Prediction once) {
+  if (times == 1) return once;
   const auto factor = static_cast<double>(times);
-  return {once.chip_busy_s * factor, once.waiting_s * factor, once.host_s * factor,
-          once.pulses * times, once.bytes * times};
+  once.chip_busy_s *= factor;
+  once.waiting_s *= factor;
+  once.host_s *= factor;
+  once.pulses *= times;
+  once.pulses_of_a_device *= times;
+  once.bytes *= times;
+  once.moments.clear();
+  return once;
 }
 
 class Experiment {
@@ -141,6 +180,11 @@ struct ExperimentInfo {
   WeightUse weight_use = WeightUse::None;
   /// Empty for experiments that never want any.
   std::function<CalibrationWish(const ParameterValues&, const Network&)> calibration{};
+  /// Whether a step right behind those that read works on every sweep as soon as it is complete.
+  /// Its run() is then called again and again, with RunContext::free_until, before it is called for
+  /// the rest. Empty for experiments that never do.
+  std::function<bool(const ParameterValues&)> works_while_reading{};
+  bool uses_board = true;
 };
 
 /// All experiments of methods/, by name.

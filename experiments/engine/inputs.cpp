@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "experiments/network/augmentation.h"
 #include "experiments/network/image_choice.h"
@@ -127,8 +128,14 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
 }
 
 Result<RunInputs> load_inputs(const Plan& plan) {
+  PCM_ASSIGN(Network network, load_plan_network(plan.section("network").text("file")));
+  return load_inputs(plan, std::move(network));
+}
+
+Result<RunInputs> load_inputs(const Plan& plan, Network network) {
   RunInputs inputs;
-  PCM_ASSIGN(inputs.network, load_plan_network(plan.section("network")));
+  inputs.network = std::move(network);
+  PCM_TRY(choose_digital_layers(inputs.network, plan.section("network").texts("digital_layers")));
   inputs.weights = weights_of(inputs.network);
   const ParameterValues& images = plan.section("images");
   PCM_ASSIGN(inputs.images, load_plan_images(images, inputs.network, Split::Test,

@@ -27,5 +27,8 @@ Result<Dataset> load_plan_images(const ParameterValues& section, const Network& 
 
 /// Reads the network and the test images that the plan names. Errors: those of the files.
 Result<RunInputs> load_inputs(const Plan& plan);
+/// The same for a network that is there already, all its layers analog. Errors: also BadNetwork (no
+/// such digital layer).
+Result<RunInputs> load_inputs(const Plan& plan, Network network);
 
 }  // namespace pcmlab

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "experiments/engine/plan_edit.h"
+#include "experiments/engine/plan_loops.h"
 
 namespace pcmlab {
 namespace {
@@ -213,6 +214,15 @@ std::vector<ParameterTable> plan_sections() {
              "how long a run waits for a board that is gone before it fails"),
         text("record", "", "record the conversation with the board to this file, which is made"),
         text("recording", "", "with kind = \"replay\": the file to replay")}},
+      {"limits",
+       "What a device may bear in the life of its chip, by all runs of this database on a board "
+       "and "
+       "sample of the same names. No pulse is sent beyond.",
+       {integer("pulses_per_device", "pulses", 10'000'000, 0, 1e12,
+                "0 = no limit; devices endure 1e8 to 1e9 [M]"),
+        real("energy_per_device_uJ", "uJ", 1000, 0, 1e9,
+             "current squared x on_resistance_ohm x time of the pulses; 0 = no limit [E]"),
+        real("on_resistance_ohm", "ohm", 2000, 1, 1e6, "of a device while it is molten [E]")}},
       {"network",
        "The network whose weights go onto the chip.",
        {text("file", "resnet32-fashion-mnist", "an ONNX file, or the name of a built-in network"),
@@ -269,8 +279,8 @@ Result<Plan> parse_plan(std::string text, const std::string& source, const PlanS
   return plan;
 }
 
-Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema,
-                       std::span<const std::string> assignments) {
+Result<std::vector<Plan>> load_plans(const std::filesystem::path& file, const PlanSchema& schema,
+                                     std::span<const std::string> assignments) {
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) {
     return fail(ErrorCode::NotFound, fmt::format("cannot open the plan {}", file.string()),
@@ -288,7 +298,30 @@ Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& sche
   }
   // The lines of errors are those of the changed text.
   const std::string source = assignments.empty() ? file.string() : file.string() + " with --set";
-  return parse_plan(std::move(changed), source, schema);
+  PCM_ASSIGN(std::vector<PlanRound> rounds, plan_rounds(changed, source));
+  std::vector<Plan> plans;
+  plans.reserve(rounds.size());
+  for (PlanRound& round : rounds) {
+    auto plan = parse_plan(std::move(round.text), source, schema);
+    if (!plan) {
+      return tl::unexpected(round.name.empty()
+                                ? plan.error()
+                                : plan.error().during(fmt::format("the run with {}", round.name)));
+    }
+    plan->round = std::move(round.name);
+    plans.push_back(std::move(*plan));
+  }
+  return plans;
+}
+
+Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema,
+                       std::span<const std::string> assignments) {
+  PCM_ASSIGN(std::vector<Plan> plans, load_plans(file, schema, assignments));
+  if (plans.size() == 1) return std::move(plans.front());
+  return fail(
+      ErrorCode::BadPlan,
+      fmt::format("{} stands for {} runs, and one is wanted here", file.string(), plans.size()),
+      "pcmlab queue add takes all of them, and pcmlab queue run works them off");
 }
 
 std::string describe_as_toml(const ParameterTable& table, bool is_experiment) {

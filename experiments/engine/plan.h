@@ -35,7 +35,8 @@ struct PlanStep {
 };
 
 struct Plan {
-  std::string text;  ///< the file as it was, comments included
+  std::string text;   ///< the file as it was, comments included
+  std::string round;  ///< which of the runs of a plan with loops: "tolerance_uS = 0.1"
   std::map<std::string, ParameterValues> sections;
   std::vector<PlanStep> steps;
 
@@ -52,10 +53,16 @@ Result<std::map<std::string, ParameterValues>> parse_sections(
 /// Errors: BadPlan, naming line, section and key, what would be right, and for a misspelt name the
 /// nearest known one.
 Result<Plan> parse_plan(std::string text, const std::string& source, const PlanSchema& schema);
-/// \param assignments  changes of the text as for with_plan_key(), made before it is parsed
-/// Errors: also NotFound, Io, and those of with_plan_key().
+/// One run's plan. \param assignments  changes of the text as for with_plan_key(), made before it
+/// is parsed. Errors: also NotFound, Io, BadPlan (loops that make several runs), those of
+/// with_plan_key().
 Result<Plan> load_plan(const std::filesystem::path& file, const PlanSchema& schema,
                        std::span<const std::string> assignments = {});
+
+/// The runs that a plan file stands for: one, or as many as its loops make (plan_loops.h).
+/// Errors: as load_plan(), and those of plan_rounds(); of a round, also which it is.
+Result<std::vector<Plan>> load_plans(const std::filesystem::path& file, const PlanSchema& schema,
+                                     std::span<const std::string> assignments = {});
 
 /// A plan that says nothing but defaults, with every key, unit, range and help as comments.
 std::string describe_as_toml(const ParameterTable& table, bool is_experiment);

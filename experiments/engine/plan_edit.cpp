@@ -9,13 +9,15 @@
 #include <charconv>
 #include <optional>
 #include <sstream>
+#include <vector>
 
 namespace pcmlab {
 namespace {
 
 struct Assignment {
   std::string section;
-  std::size_t step = 0;  ///< from 1; 0 = a section
+  std::size_t step = 0;    ///< from 1; 0 = a section, or not known yet
+  std::string experiment;  ///< instead of the step's number
   std::string key;
   std::string value;  ///< TOML
 };
@@ -71,7 +73,12 @@ Result<Assignment> parse_assignment(std::string_view text) {
     const std::string_view number = name.substr(0, dot);
     const auto [end, error] =
         std::from_chars(number.data(), number.data() + number.size(), assignment.step);
-    if (error != std::errc() || end != number.data() + number.size() || assignment.step == 0) {
+    if (error != std::errc() || end != number.data() + number.size()) {
+      if (!is_bare_key(number) || std::isdigit(static_cast<unsigned char>(number.front())) != 0) {
+        return malformed(text);
+      }
+      assignment.experiment = number;
+    } else if (assignment.step == 0) {
       return malformed(text);
     }
     name.remove_prefix(dot + 1);
@@ -102,6 +109,23 @@ std::size_t next_line(std::string& text, toml::source_position position) {
   if (end != std::string::npos) return end + 1;
   text += '\n';
   return text.size();
+}
+
+/// The number of the only step that is such an experiment.
+Result<std::size_t> step_of(const toml::array* steps, std::string_view experiment,
+                            std::string_view assignment, const std::string& source) {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; steps != nullptr && i < steps->size(); ++i) {
+    const toml::table* const step = steps->get_as<toml::table>(i);
+    if (step != nullptr && (*step)["experiment"].value<std::string_view>() == experiment) {
+      found.push_back(i + 1);
+    }
+  }
+  if (found.size() == 1) return found.front();
+  return fail(ErrorCode::BadPlan,
+              fmt::format("--set {}: the plan {} has {} step with experiment = \"{}\"", assignment,
+                          source, found.empty() ? "no" : "more than one", experiment),
+              "name the step by its number, counted from 1");
 }
 
 /// The table that an assignment changes, if it is there.
@@ -146,7 +170,7 @@ bool says(const std::string& text, const Assignment& assignment) {
 
 Result<std::string> with_plan_key(const std::string& text, const std::string& source,
                                   std::string_view assignment_text) {
-  PCM_ASSIGN(const Assignment assignment, parse_assignment(assignment_text));
+  PCM_ASSIGN(Assignment assignment, parse_assignment(assignment_text));
   std::optional<toml::table> toml;
   try {
     toml = toml::parse(text, source);
@@ -157,6 +181,9 @@ Result<std::string> with_plan_key(const std::string& text, const std::string& so
                 "mend that line; `pcmlab describe` shows what a plan looks like");
   }
   const toml::array* steps = toml->get_as<toml::array>("step");
+  if (!assignment.experiment.empty()) {
+    PCM_ASSIGN(assignment.step, step_of(steps, assignment.experiment, assignment_text, source));
+  }
   const std::size_t count = steps == nullptr ? 0 : steps->size();
   if (assignment.step > count) {
     return fail(ErrorCode::BadPlan,

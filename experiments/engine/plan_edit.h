@@ -11,7 +11,8 @@
 
 namespace pcmlab {
 
-/// "SECTION.KEY=VALUE", or "step.N.KEY=VALUE" for the N-th [[step]], counted from 1. VALUE is TOML;
+/// "SECTION.KEY=VALUE", or for a [[step]] "step.N.KEY=VALUE" with its number, counted from 1, or
+/// "step.EXPERIMENT.KEY=VALUE" if it is the only such experiment. VALUE is TOML;
 /// what is none is taken as a text. Replaces the value that the key has, or adds the key, or adds
 /// the section. Names and ranges are checked when the plan is parsed.
 /// \param source  of the text, for errors

@@ -22,8 +22,14 @@ class RunObserver {
   virtual void step_finished(std::string_view /*experiment*/, double /*wall_s*/) {}
   /// Often: an observer shows as many of these as it likes.
   virtual void progress(const db::ProgressRow& /*progress*/) {}
+  /// Waits, the chip in a state that can be left. \param why  "by Ada"
+  virtual void paused(const std::string& /*why*/) {}
+  virtual void went_on() {}  ///< after paused() or held_up()
   /// One line for a person.
   virtual void message(const std::string& /*text*/) {}
+  /// The run waits, and somebody should see to it: what is wrong, and what to do. The database may
+  /// be what is wrong.
+  virtual void held_up(const std::string& text) { message(text); }
 };
 
 }  // namespace pcmlab

@@ -7,47 +7,13 @@
 #include <cmath>
 #include <numeric>
 
+#include "experiments/exchange/device_places.h"
 #include "experiments/exchange/npz_writer.h"
 #include "experiments/programming/conductance_mapping.h"
 #include "experiments/retention/measured_conductances.h"
 
 namespace pcmlab {
 namespace {
-
-/// What a device is for.
-struct Place {
-  std::size_t layer = 0;
-  std::int64_t weight = 0;  ///< among all weights of the network
-  std::int64_t row = 0, column = 0;
-  int polarity = 1;  ///< +1, -1
-};
-
-/// Walks through the devices in their order.
-class Places {
- public:
-  explicit Places(const MeasuredRun& measured) : layers_(measured.network.layers) {}
-
-  /// Of the next device. \pre the layers own all weights of the placement.
-  Place next() {
-    while (weight_ >=
-           layers_[layer_].first_weight + layers_[layer_].rows * layers_[layer_].columns) {
-      ++layer_;
-    }
-    const db::LayerRow& layer = layers_[layer_];
-    const std::int64_t within = weight_ - layer.first_weight;
-    const Place place{layer_, weight_, within / layer.columns, within % layer.columns,
-                      minus_ ? -1 : 1};
-    if (minus_) ++weight_;
-    minus_ = !minus_;
-    return place;
-  }
-
- private:
-  const std::vector<db::LayerRow>& layers_;
-  std::int64_t weight_ = 0;
-  std::size_t layer_ = 0;
-  bool minus_ = false;
-};
 
 /// Writes an array of one number a device, some thousand devices at a time.
 template <class Number, class Next>
@@ -90,14 +56,7 @@ Result<void> write_layers(NpzWriter& npz, const std::vector<db::LayerRow>& layer
   PCM_TRY(whole("layer_first_weight", [](const db::LayerRow& l) { return l.first_weight; }));
   PCM_TRY(real("layer_max_abs_weight", [](const db::LayerRow& l) { return l.max_abs_weight; }));
   PCM_TRY(real("layer_g_max_uS", [](const db::LayerRow& layer) { return layer.g_max_uS; }));
-  std::vector<float> scales;  // of the rows of all layers
-  for (const db::LayerRow& layer : layers) {
-    if (layer.row_max_abs_weights.empty()) {
-      scales.insert(scales.end(), static_cast<std::size_t>(layer.rows),
-                    static_cast<float>(layer.max_abs_weight));
-    }
-    scales.insert(scales.end(), layer.row_max_abs_weights.begin(), layer.row_max_abs_weights.end());
-  }
+  const std::vector<float> scales = row_max_abs_weights(layers);
   return npz.array("row_max_abs_weight", std::span<const float>(scales));
 }
 
@@ -115,18 +74,6 @@ Result<void> write_sweeps(db::RunStore& store, const MeasuredRun& measured, NpzW
     PCM_TRY(npz.add(std::span<const float>(g_uS)));
   }
   return npz.end();
-}
-
-/// What one uS of each weight's pair is worth: W = (G+ - G-) * factor, however it was scaled.
-std::vector<float> weights_per_uS(const std::vector<db::LayerRow>& layers) {
-  std::size_t count = 0;
-  for (const db::LayerRow& layer : layers) {
-    count =
-        std::max(count, static_cast<std::size_t>(layer.first_weight + layer.rows * layer.columns));
-  }
-  std::vector<float> ones(2 * count, 0.0f);
-  for (std::size_t w = 0; w < count; ++w) ones[2 * w] = 1;
-  return ConductanceMapping(layers).weights(ones);
 }
 
 /// A field of a CSV line, in quotes when it must be.
@@ -237,7 +184,7 @@ Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, 
   std::vector<std::string> names;
   for (const db::LayerRow& layer : measured.network.layers) names.push_back(csv_text(layer.name));
   const std::vector<float> per_uS = weights_per_uS(measured.network.layers);
-  Places places(measured);
+  Places places(measured.network.layers);
   for (std::size_t d = 0; d < measured.addresses.size(); ++d) {
     const Place place = places.next();
     line.clear();
@@ -260,7 +207,7 @@ Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, 
   PCM_TRY(write_layers(npz, measured.network.layers));
   const std::size_t devices = measured.addresses.size();
   const auto by_place = [&]<class Number>(const std::string& name, Number, const auto& get) {
-    Places places(measured);
+    Places places(measured.network.layers);
     return write_array<Number>(
         npz, name, devices, [&](std::size_t) { return static_cast<Number>(get(places.next())); });
   };

@@ -45,4 +45,9 @@ Result<void> write_device_csv(db::RunStore& store, const MeasuredRun& measured, 
 /// [sweep][device]. Holds one array in memory at a time. Errors: as above.
 Result<void> write_device_npz(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
 
+/// The same and more as HDF5: also code sums, ages, drift fits, accuracies, events, and where all
+/// of it comes from. Holds 40 bytes a device in memory, however many sweeps there are. Errors: as
+/// above.
+Result<void> write_device_hdf5(db::RunStore& store, const MeasuredRun& measured, OutputFile& file);
+
 }  // namespace pcmlab

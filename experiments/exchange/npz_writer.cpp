@@ -138,10 +138,10 @@ Result<void> NpzWriter::end() {
   Record crc, sizes;
   crc << entry.crc;
   sizes << entry.size << entry.size;
-  PCM_TRY(file_.overwrite(entry.offset + kCrcOffset, crc.bytes()));
+  PCM_TRY(file_.write_at(entry.offset + kCrcOffset, crc.bytes()));
   constexpr std::uint64_t kLocalHeader = 30, kExtraHead = 4;
-  return file_.overwrite(entry.offset + kLocalHeader + entry.name.size() + kExtraHead,
-                         sizes.bytes());
+  return file_.write_at(entry.offset + kLocalHeader + entry.name.size() + kExtraHead,
+                        sizes.bytes());
 }
 
 Result<void> NpzWriter::finish() {

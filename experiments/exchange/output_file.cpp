@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -95,10 +96,26 @@ Result<void> OutputFile::write(std::string_view text) {
   return write(std::as_bytes(std::span(text)));
 }
 
-Result<void> OutputFile::overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+Result<void> OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   PCM_TRY(flush());
   const int error = write_all(descriptor_, bytes, offset);
   if (error != 0) return failed(error, "cannot write");
+  size_ = std::max(size_, offset + bytes.size());
+  return {};
+}
+
+Result<void> OutputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) {
+  PCM_TRY(flush());
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed(errno, "cannot read back");
+    if (count == 0) break;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  std::fill(bytes.begin(), bytes.end(), std::byte{0});
   return {};
 }
 

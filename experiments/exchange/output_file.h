@@ -31,9 +31,11 @@ class OutputFile {
   /// Errors: DiskFull, Io.
   Result<void> write(std::span<const std::byte> bytes);
   Result<void> write(std::string_view text);
-  /// Overwrites bytes that were written before. Errors: as write().
-  Result<void> overwrite(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Bytes written so far.
+  /// Writes at an offset, over what is there or beyond the end. Errors: as write().
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Reads what was written; zeros beyond the end. Errors: as write().
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> bytes);
+  /// Of the file so far, in bytes.
   std::uint64_t size() const { return size_; }
 
   /// Makes sure that all is on the disk and puts the file into its place. Errors: as write(); Io

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include "experiments/engine/experiment.h"
 #include "experiments/network/adaptive_batch_norm.h"
@@ -93,7 +94,9 @@ class Accuracy : public Experiment {
         converters_{static_cast<int>(values.integer("input_bits")),
                     static_cast<int>(values.integer("output_bits")),
                     {}},
-        converter_range_(values.real("converter_range")) {
+        converter_range_(values.real("converter_range")),
+        stop_below_(values.real("stop_below")),
+        stop_condition_(values.text("stop_condition")) {
     precision_ = asked_precision_ == "float32" || (asked_precision_ == "auto" && converts(values))
                      ? Precision::Float32
                  : asked_precision_ == "bfloat16" ? Precision::Bfloat16
@@ -116,29 +119,50 @@ class Accuracy : public Experiment {
     bool only_logits_left = false;  ///< all layers but the last have a batch norm behind them
     const Dataset* calibration = nullptr;
   };
+  struct Counted {
+    db::AccuracyRow row;
+    db::ConfusionMatrix confusion;
+  };
   /// The weights of a sweep, and what was found with them.
   struct State {
     std::vector<float> weights, factors;                          ///< the latter of GDC, by layer
     std::optional<std::vector<BatchNormStatistics>> activations;  ///< measured by AdaBS
     std::optional<db::ConfusionMatrix> adapted;                   ///< of condition adabs
+    std::vector<Counted> counted;                                 ///< not stored yet
+  };
+  /// What a process before this one has stored of the step.
+  struct Before {
+    bool reference = false, calibration = false, software = false;
+    std::set<db::RowId> sweeps;
   };
 
+  /// What a sweep costs. \param images  of the test set
+  double sweep_host_s(double images, bool batch_norms) const;
+  double image_host_s() const {
+    return (precision_ == Precision::Bfloat16 ? 1.35e-4 : 2.2e-4) * (has_converters() ? 1.6 : 1);
+  }
   bool has_converters() const { return converters_.input_bits > 0 || converters_.output_bits > 0; }
   bool wants(std::string_view condition) const {
     return std::find(conditions_.begin(), conditions_.end(), condition) != conditions_.end();
   }
   Result<Bench> set_up(RunContext& context, const ProgrammedNetwork& programmed) const;
+  Result<void> begin(RunContext& context, const ProgrammedNetwork& programmed,
+                     const Before& before);
+  Result<void> look_at_condition(RunContext& context) const;
   Result<void> keep_reference(RunContext& context, const Bench& bench,
                               const db::SweepRow& first) const;
-  Result<void> keep_calibration(RunContext& context, Bench& bench) const;
+  Result<void> keep_calibration(RunContext& context, Bench& bench, bool is_kept) const;
   Result<void> set_converters(RunContext& context, Bench& bench) const;
   Result<std::vector<float>> reference_uS(RunContext& context,
                                           const ProgrammedNetwork& programmed) const;
   Result<State> load(RunContext& context, Bench& bench, const NetworkReading& reading) const;
   Result<void> evaluate(RunContext& context, Bench& bench, const db::SweepRow& sweep,
                         const std::string& condition, State& state) const;
-  Result<db::ConfusionMatrix> count(RunContext& context, Bench& bench, db::AccuracyRow row,
-                                    const std::optional<db::ConfusionMatrix>& known) const;
+  Result<Counted> count(RunContext& context, Bench& bench, db::AccuracyRow row,
+                        const std::optional<db::ConfusionMatrix>& known) const;
+  Result<Before> before(RunContext& context) const;
+  Result<void> keep(RunContext& context, const Bench& bench, const db::SweepRow& sweep,
+                    const State& state) const;
   Result<void> keep_layers(RunContext& context, const Bench& bench, const db::SweepRow& sweep,
                            const State& state) const;
 
@@ -152,6 +176,10 @@ class Accuracy : public Experiment {
   std::uint64_t calibration_seed_;
   Converters converters_;
   double converter_range_;
+  double stop_below_;
+  std::string stop_condition_;
+  std::optional<Bench> bench_;  ///< from the first sweep on
+  double longest_s_ = 0;        ///< that a sweep took
 };
 
 Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
@@ -170,23 +198,34 @@ Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
     return fail(ErrorCode::BadPlan, "a converter of 1 bit has no level but zero on a side",
                 "set input_bits and output_bits to 0 (none) or at least 2");
   }
-  const double per_image_s =
-      (precision_ == Precision::Bfloat16 ? 1.35e-4 : 2.2e-4) * (has_converters() ? 1.6 : 1);
-  const auto images = static_cast<double>(facts.images);
-  double per_sweep = 0, passes = 0;  // images, and evaluations stored
-  for (const std::string& condition : conditions_) {
-    const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
-    if (adapting && !facts.batch_norms) continue;
-    ++passes;
-    if (condition == kAdaBsGdc && wants(kAdaBs)) continue;  // mostly known without a pass
-    per_sweep += images;
-    if (adapting) per_sweep += 2.3 * adaptation_.batches * adaptation_.batch_images;
+  if (stop_below_ > 0 && !wants(stop_condition_)) {
+    return fail(
+        ErrorCode::BadPlan,
+        fmt::format("stop_condition = \"{}\" is not one of the step's conditions", stop_condition_),
+        "add it to conditions, or name one of them");
   }
+  const auto images = static_cast<double>(facts.images);
+  const auto passes = static_cast<double>(  // evaluations stored
+      std::count_if(conditions_.begin(), conditions_.end(), [&](const std::string& condition) {
+        return facts.batch_norms || !adapts({condition});
+      }));
   const auto sweeps = static_cast<double>(facts.sweeps);
   Prediction prediction;
-  prediction.host_s = per_image_s * (images + sweeps * per_sweep);
+  prediction.host_s = image_host_s() * images + sweeps * sweep_host_s(images, facts.batch_norms);
   prediction.bytes = static_cast<std::int64_t>(sweeps * (700 * passes + 4000)) + 12'000;
   return prediction;
+}
+
+double Accuracy::sweep_host_s(double images, bool batch_norms) const {
+  double passed = 0;
+  for (const std::string& condition : conditions_) {
+    const bool adapting = adapts({condition});
+    if (adapting && !batch_norms) continue;
+    if (condition == kAdaBsGdc && wants(kAdaBs)) continue;  // mostly known without a pass
+    passed += images;
+    if (adapting) passed += 2.3 * adaptation_.batches * adaptation_.batch_images;
+  }
+  return image_host_s() * passed;
 }
 
 /// The conductances that count as "no drift".
@@ -259,9 +298,10 @@ Result<void> Accuracy::keep_reference(RunContext& context, const Bench& bench,
   return context.store.add_event(context.run, "info", text);
 }
 
-Result<void> Accuracy::keep_calibration(RunContext& context, Bench& bench) const {
+Result<void> Accuracy::keep_calibration(RunContext& context, Bench& bench, bool is_kept) const {
   PCM_ASSIGN(const CalibrationImages* const images, context.calibration());
   bench.calibration = &images->images;
+  if (is_kept) return {};
   return context.store.add_calibration(
       context.step, {images->images.description, calibration_seed_, adaptation_.batches,
                      adaptation_.batch_images, adaptation_.used_momentum(), images->indices});
@@ -282,10 +322,10 @@ Result<void> Accuracy::set_converters(RunContext& context, Bench& bench) const {
   return context.store.add_event(context.run, "info", text);
 }
 
-/// Counts and stores. \param known  the result, where it follows from another one.
-Result<db::ConfusionMatrix> Accuracy::count(RunContext& context, Bench& bench, db::AccuracyRow row,
-                                            const std::optional<db::ConfusionMatrix>& known) const {
-  PCM_TRY(context.check_stop());
+/// \param known  the result, where it follows from another one.
+Result<Accuracy::Counted> Accuracy::count(RunContext& context, Bench& bench, db::AccuracyRow row,
+                                          const std::optional<db::ConfusionMatrix>& known) const {
+  PCM_TRY(context.control.check());
   const auto begin = std::chrono::steady_clock::now();
   Confusion confusion;
   if (known) {
@@ -296,11 +336,10 @@ Result<db::ConfusionMatrix> Accuracy::count(RunContext& context, Bench& bench, d
   row.correct = confusion.correct();
   row.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   row.run = context.run;
+  row.step = context.step;
   row.images = static_cast<std::int64_t>(context.inputs.images.count());
   row.precision = to_string(precision_);
-  db::ConfusionMatrix matrix{confusion.classes, std::move(confusion.counts)};
-  PCM_TRY(context.store.add_accuracy(row, matrix));
-  return matrix;
+  return Counted{std::move(row), {confusion.classes, std::move(confusion.counts)}};
 }
 
 /// Puts the weights of a reading into the engine.
@@ -336,10 +375,11 @@ Result<void> Accuracy::evaluate(RunContext& context, Bench& bench, const db::Swe
   const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
   if (adapting && !known) {
     PCM_ASSIGN(state.activations, adapt_batch_norms(bench.engine, *bench.calibration, adaptation_,
-                                                    [&] { return context.check_stop(); }));
+                                                    [&] { return context.control.check(); }));
   }
-  PCM_ASSIGN(db::ConfusionMatrix matrix, count(context, bench, row, known));
-  if (condition == kAdaBs) state.adapted = std::move(matrix);
+  PCM_ASSIGN(Counted counted, count(context, bench, row, known));
+  if (condition == kAdaBs) state.adapted = counted.confusion;
+  state.counted.push_back(std::move(counted));
   if (adapting) bench.engine.set_batch_norms(bench.trained);
   return {};
 }
@@ -371,39 +411,115 @@ Result<void> Accuracy::keep_layers(RunContext& context, const Bench& bench,
   return context.store.add_layer_states(context.step, rows);
 }
 
-Result<void> Accuracy::run(RunContext& context) {
-  PCM_ASSIGN(const ProgrammedNetwork programmed, programmed_network(context.store, context.run));
-  if (programmed.readings.empty()) return no_sweeps();
-  PCM_ASSIGN(Bench bench, set_up(context, programmed));
-  PCM_TRY(keep_reference(context, bench, programmed.readings.front().sweeps.front()));
+/// All of a sweep in one commit: whole, or to be counted again.
+Result<void> Accuracy::keep(RunContext& context, const Bench& bench, const db::SweepRow& sweep,
+                            const State& state) const {
+  return context.store.together("keeping the accuracies of a sweep", [&]() -> Result<void> {
+    for (const Counted& counted : state.counted) {
+      PCM_TRY(context.store.add_accuracy(counted.row, counted.confusion));
+    }
+    return keep_layers(context, bench, sweep, state);
+  });
+}
 
-  std::vector<std::string> conditions = conditions_;
-  if (bench.trained.empty() && adapts(conditions)) {
-    std::erase_if(conditions, [](const std::string& c) { return c == kAdaBs || c == kAdaBsGdc; });
+Result<Accuracy::Before> Accuracy::before(RunContext& context) const {
+  Before before;
+  PCM_ASSIGN(const auto reference, context.store.gdc_reference(context.step));
+  before.reference = !reference.empty();
+  PCM_ASSIGN(const auto calibration, context.store.calibration(context.step));
+  before.calibration = calibration.has_value();
+  PCM_ASSIGN(const auto accuracies, context.store.accuracies(context.run));
+  before.software = std::any_of(
+      accuracies.begin(), accuracies.end(),
+      [&](const db::AccuracyRow& row) { return row.step == context.step && !row.sweep; });
+  PCM_ASSIGN(const auto layers, context.store.layer_states(context.step));
+  for (const db::LayerStateRow& layer : layers) before.sweeps.insert(layer.sweep);
+  return before;
+}
+
+/// What comes before the first sweep.
+Result<void> Accuracy::begin(RunContext& context, const ProgrammedNetwork& programmed,
+                             const Before& before) {
+  PCM_ASSIGN(bench_, set_up(context, programmed));
+  if (!before.reference) {
+    PCM_TRY(keep_reference(context, *bench_, programmed.readings.front().sweeps.front()));
+  }
+  if (bench_->trained.empty() && adapts(conditions_)) {
+    std::erase_if(conditions_, [](const std::string& condition) { return adapts({condition}); });
     context.observer.message("the network has no batch norm: AdaBS is left out");
   }
-  if (adapts(conditions) || has_converters()) PCM_TRY(keep_calibration(context, bench));
+  if (adapts(conditions_) || has_converters()) {
+    PCM_TRY(keep_calibration(context, *bench_, before.calibration));
+  }
   // Before adabs+gdc, which may follow from it.
   std::stable_sort(
-      conditions.begin(), conditions.end(),
+      conditions_.begin(), conditions_.end(),
       [](const std::string& a, const std::string& b) { return a != kAdaBsGdc && b == kAdaBsGdc; });
+  if (!before.software) {
+    db::AccuracyRow software;
+    software.compensation = "software";
+    PCM_ASSIGN(const Counted counted, count(context, *bench_, software, std::nullopt));
+    PCM_TRY(context.store.add_accuracy(counted.row, counted.confusion));
+  }
+  if (has_converters()) PCM_TRY(set_converters(context, *bench_));
+  return {};
+}
 
-  const auto total = static_cast<std::int64_t>(1 + conditions.size() * programmed.readings.size());
-  std::int64_t done = 0;
-  const auto progress = [&]() { return context.report_progress("accuracy", "", ++done, total); };
-  db::AccuracyRow software;
-  software.compensation = "software";
-  PCM_TRY(count(context, bench, software, std::nullopt));
-  PCM_TRY(progress());
-  if (has_converters()) PCM_TRY(set_converters(context, bench));
+/// Errors: Stopped (the accuracy of a sweep is below stop_below).
+Result<void> Accuracy::look_at_condition(RunContext& context) const {
+  if (stop_below_ == 0) return {};
+  PCM_ASSIGN(const auto accuracies, context.store.accuracies(context.run));
+  for (const db::AccuracyRow& row : accuracies) {
+    if (row.step != context.step || row.compensation != stop_condition_) continue;
+    const double accuracy = static_cast<double>(row.correct) / static_cast<double>(row.images);
+    if (accuracy >= stop_below_) continue;
+    return fail(ErrorCode::Stopped,
+                fmt::format("the plan wants no more: {:.2f} % correct under {}, {:.6g} s after "
+                            "programming, is below stop_below = {:.6g} %",
+                            100 * accuracy, stop_condition_, row.after_s, 100 * stop_below_),
+                "what was measured is complete; a plan with stop_below = 0 does not stop");
+  }
+  return {};
+}
+
+Result<void> Accuracy::run(RunContext& context) {
+  PCM_TRY(look_at_condition(context));
+  PCM_ASSIGN(const Before before, this->before(context));
+  PCM_ASSIGN(const ProgrammedNetwork programmed, programmed_network(context.store, context.run));
+  if (programmed.readings.empty()) return no_sweeps();
+  const bool all_there = std::all_of(programmed.readings.begin(), programmed.readings.end(),
+                                     [&](const NetworkReading& reading) {
+                                       return before.sweeps.contains(reading.sweeps.front().id);
+                                     });
+  if (all_there && before.software) return {};
+  if (longest_s_ == 0) {
+    // Twice what is usual: another computer may be slower, and beginning takes time as well.
+    longest_s_ = 2 * sweep_host_s(static_cast<double>(context.inputs.images.count()),
+                                  has_batch_norms(context.inputs.network));
+  }
+  if (!context.has_time_for(longest_s_)) return {};
+  if (!bench_) PCM_TRY(begin(context, programmed, before));
+
+  const auto total = static_cast<std::int64_t>(1 + conditions_.size() * programmed.readings.size());
+  std::int64_t done = 1;
   for (const NetworkReading& reading : programmed.readings) {
     const db::SweepRow& sweep = reading.sweeps.front();
-    PCM_ASSIGN(State state, load(context, bench, reading));
-    for (const std::string& condition : conditions) {
-      PCM_TRY(evaluate(context, bench, sweep, condition, state));
-      PCM_TRY(progress());
+    if (before.sweeps.contains(sweep.id)) {
+      done += static_cast<std::int64_t>(conditions_.size());
+      continue;
     }
-    PCM_TRY(keep_layers(context, bench, sweep, state));
+    if (!context.has_time_for(longest_s_)) return {};
+    PCM_TRY(context.control.checkpoint());
+    const auto begin = std::chrono::steady_clock::now();
+    PCM_ASSIGN(State state, load(context, *bench_, reading));
+    for (const std::string& condition : conditions_) {
+      PCM_TRY(evaluate(context, *bench_, sweep, condition, state));
+      PCM_TRY(context.report_progress("accuracy", "", ++done, total));
+    }
+    PCM_TRY(keep(context, *bench_, sweep, state));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    longest_s_ = std::max(longest_s_, took.count());
+    PCM_TRY(look_at_condition(context));
   }
   return {};
 }
@@ -454,11 +570,21 @@ const ExperimentInfo accuracy_info{
                  "of the ADC behind every analog layer; 0 = none, 8 is adequate [S]"),
          real("converter_range", "", 0.999, 0.5, 1,
               "share of the values of calibration images that a converter does not cut off [E]"),
+         boolean("while_reading", true,
+                 "counts each sweep as soon as it is read, as far as there is time before the next "
+                 "one; false = all of them when reading is over"),
+         real("stop_below", "", 0, 0, 1,
+              "share of correct images under which the run stops: it reads no more, and goes to "
+              "no further step; 0 = never"),
+         text("stop_condition", std::string(kGdc), "the condition whose accuracy stop_below means",
+              {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)}),
      }},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Accuracy>(values);
     },
     WeightUse::None,
-    calibration_wish};
+    calibration_wish,
+    [](const ParameterValues& values) { return values.boolean("while_reading"); },
+    /*uses_board=*/false};
 
 }  // namespace pcmlab

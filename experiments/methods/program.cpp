@@ -23,39 +23,42 @@ class Program : public Experiment {
         mapping_{Conductance::from_uS(values.real("g_max_uS")),
                  values.text("scaling") == kRow ? Scaling::Row : Scaling::Layer,
                  values.real("clip_sigma")},
-        known_bad_(values.text("known_bad")) {}
+        known_bad_(values.text("known_bad")),
+        stop_below_yield_(values.real("stop_below_yield")) {}
 
   Result<Prediction> predict(PlanFacts& facts) const override {
     PCM_TRY(check_limits(settings_, facts.limits));
-    facts.programmed = true;
+    facts.programmed_devices = facts.devices;
     facts.holds_weights = true;
+    const std::int64_t targets = facts.nonzero_targets / facts.fillings;
     return facts.fillings *
-           predict_programming(settings_, facts.nonzero_targets / facts.fillings,
-                               (facts.devices - facts.nonzero_targets) / facts.fillings,
-                               facts.sample_time);
+           predict_programming(settings_, targets, facts.devices / facts.fillings - targets,
+                               facts.sample_time, expected_passes(settings_.tolerance_uS, targets));
   }
 
   Result<void> run(RunContext& context) override;
 
  private:
+  Result<db::Placement> place(RunContext& context, const ConductanceMapping& mapping) const;
+
   ProgramSettings settings_;
   MappingSettings mapping_;
   std::string known_bad_;
+  double stop_below_yield_;
 };
 
-Result<void> Program::run(RunContext& context) {
+/// Where the weights from next_weight on go, as far as the array has room.
+Result<db::Placement> Program::place(RunContext& context, const ConductanceMapping& mapping) const {
   const WeightSet& weights = context.inputs.weights;
-  const ConductanceMapping mapping(weights, mapping_);
   std::vector<DeviceAddress> bad;
   if (known_bad_ != kNone) {
     PCM_ASSIGN(bad, context.store.known_bad(
                         context.run, known_bad_ == kChip ? db::KnownTo::Chip : db::KnownTo::Run));
   }
-  const std::size_t all = weights.values.size();
   const std::size_t first = context.next_weight;
   db::Placement placement;
   placement.shape = context.board.information().shape;
-  const std::size_t count = std::min(pairs_of(placement.shape, bad), all - first);
+  const std::size_t count = std::min(pairs_of(placement.shape, bad), weights.values.size() - first);
   if (count == 0) {
     return fail(
         ErrorCode::DoesNotFit,
@@ -70,13 +73,39 @@ Result<void> Program::run(RunContext& context) {
       fmt::format("programming {} weights in {} layers onto {} devices{}", count,
                   weights.layers.size(), placement.addresses.size(),
                   bad.empty() ? "" : fmt::format(", around {} known-bad devices", bad.size())));
-  const bool whole = count == all;
+  return placement;
+}
+
+Result<void> Program::run(RunContext& context) {
+  const WeightSet& weights = context.inputs.weights;
+  const ConductanceMapping mapping(weights, mapping_);
+  db::Placement placement;
+  PCM_ASSIGN(const auto begun, begun_programming(context));
+  if (begun) {
+    PCM_ASSIGN(placement, context.store.placement(begun->id));
+  } else {
+    PCM_ASSIGN(placement, place(context, mapping));
+  }
+  const std::size_t count = placement.addresses.size() / 2;
+  const bool whole = count == weights.values.size();
   const std::span<const db::LayerRow> layers = mapping.layers();
-  PCM_TRY(program_chip(
-      context, settings_, placement, context.filling == 0 ? layers : layers.first(0),
-      whole ? "programming" : fmt::format("programming filling {}", context.filling + 1)));
-  context.next_weight = first + count;
-  return {};
+  PCM_ASSIGN(
+      const ProgramOutcome outcome,
+      program_chip(
+          context, settings_, placement, context.filling == 0 ? layers : layers.first(0),
+          whole ? "programming" : fmt::format("programming filling {}", context.filling + 1)));
+  context.next_weight += count;
+  const auto targets =
+      static_cast<double>(std::max<std::int64_t>(1, outcome.summary.nonzero_targets));
+  const double yield = static_cast<double>(outcome.summary.converged) / targets;
+  if (outcome.summary.nonzero_targets == 0 || yield >= stop_below_yield_) return {};
+  return fail(
+      ErrorCode::Stopped,
+      fmt::format("the plan wants no more: {:.3f} % of the devices with a target converged, "
+                  "which is below stop_below_yield = {:.6g} %",
+                  100 * yield, 100 * stop_below_yield_),
+      "see pcmlab show for the devices that did not; a plan with stop_below_yield = 0 does "
+      "not stop");
 }
 
 }  // namespace
@@ -100,6 +129,10 @@ const ExperimentInfo program_info{
                  "leaves out devices that did not answer pulses: in an earlier step of this run "
                  "(screen), in any run of this board and sample, or none [E]",
                  {std::string(kRun), std::string(kChip), std::string(kNone)})});
+       parameters.push_back(
+           real("stop_below_yield", "", 0, 0, 1,
+                "share of converged devices, of those with a target, under which the run stops "
+                "after programming; 0 = never"));
        return parameters;
      }()},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {

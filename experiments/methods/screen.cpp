@@ -20,10 +20,10 @@ class Screen : public Experiment {
 
   Result<Prediction> predict(PlanFacts& facts) const override {
     PCM_TRY(check_limits(settings_, facts.limits));
-    facts.programmed = true;
+    facts.programmed_devices = static_cast<std::int64_t>(facts.shape.device_count());
     facts.holds_weights = false;
     return predict_programming(settings_, static_cast<std::int64_t>(facts.shape.device_count()), 0,
-                               facts.sample_time, {.of_a_device = 5, .in_all = 20});
+                               facts.sample_time, {.of_a_device = 4.7, .in_all = 20});
   }
 
   Result<void> run(RunContext& context) override {

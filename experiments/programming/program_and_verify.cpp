@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "experiments/programming/program_and_verify.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,6 +14,10 @@ using db::Verdict;
 
 /// A device above this after RESET has not had it: five ADC codes, ten times the RESET level.
 constexpr double kMostAfterReset_uS = 1.0;
+
+/// Acknowledgements that are written down together. With those on their way they are fewer than the
+/// batches that a board remembers, so that after a kill it can tell of the others.
+constexpr std::size_t kMostOutcomesTogether = 16;
 
 std::uint16_t steps_10nA(double amplitude_uA) {
   return static_cast<std::uint16_t>(std::lround(amplitude_uA / wire::kAmplitudeStep_uA));
@@ -26,21 +32,44 @@ db::Stamp stamp(BoardTime first, BoardTime last) {
 
 }  // namespace
 
+Result<std::uint64_t> first_batch(Board& board, db::RunStore& store,
+                                  const ProgrammingRecord& record) {
+  const std::string serial = board.information().serial;
+  PCM_ASSIGN(const BoardStatus status, board.status());
+  std::uint64_t behind_all = 0;  // that the board has had; perhaps of another database
+  for (const wire::BatchRecord& batch : status.recent_batches) {
+    behind_all = std::max(behind_all, original_batch(batch.batch) + 1);
+  }
+  if (record.empty()) {
+    PCM_ASSIGN(const std::uint64_t next, store.next_batch(serial));
+    return std::max(next, behind_all);
+  }
+  if (behind_all <= record.end()) return record.first();
+  return fail(
+      ErrorCode::DuplicateBatch,
+      fmt::format("board {} has had batch {} since this programming, which ended with batch "
+                  "{}: its devices may hold something else now",
+                  serial, behind_all - 1, record.end() - 1),
+      "program the chip anew with pcmlab run");
+}
+
 ProgramAndVerify::ProgramAndVerify(Board& board, Clock& clock, db::RunStore& store,
                                    db::RowId programming, const ProgramSettings& settings,
-                                   const Calibration& calibration, std::stop_token stop)
+                                   const Calibration& calibration, RunControl& control)
     : board_(board),
       clock_(clock),
       store_(store),
       programming_(programming),
       settings_(settings),
       calibration_(calibration),
-      stop_(std::move(stop)) {}
+      control_(control) {}
 
 Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
-                                             const ProgramProgress& progress) {
+                                             const ProgramProgress& progress,
+                                             ProgrammingRecord record) {
   placement_ = &placement;
   progress_ = &progress;
+  record_ = std::move(record);
   const std::size_t count = placement.addresses.size();
   outcome_ = {};
   outcome_.devices.verdicts.assign(count, Verdict::Reset);
@@ -52,12 +81,7 @@ Result<ProgramOutcome> ProgramAndVerify::run(const db::Placement& placement,
   amplitudes_10nA_.assign(count, steps_10nA(settings_.start_amplitude.uA()));
   at_limit_.assign(count, 0);
   decided_ = 0;
-  PCM_ASSIGN(next_batch_, store_.next_batch(board_.information().serial));
-  // The board may have had batches of another database.
-  PCM_ASSIGN(const BoardStatus status, board_.status());
-  for (const wire::BatchRecord& record : status.recent_batches) {
-    next_batch_ = std::max(next_batch_, original_batch(record.batch) + 1);
-  }
+  PCM_ASSIGN(next_batch_, first_batch(board_, store_, record_));
 
   auto programmed = program_blocks();
   // After an error, too, what the board acknowledged is written down.
@@ -99,12 +123,6 @@ Result<void> ProgramAndVerify::program_devices(std::size_t begin, std::size_t en
   return program_block(std::move(targets));
 }
 
-Result<void> ProgramAndVerify::check_stop() const {
-  if (!stop_.stop_requested()) return {};
-  return fail(ErrorCode::Stopped,
-              "stopped between two passes of programming; the pulses so far are in the database");
-}
-
 void ProgramAndVerify::select(Selection& selection, std::uint32_t device) const {
   selection.devices.push_back(device);
   selection.addresses.push_back(placement_->addresses[device]);
@@ -137,29 +155,26 @@ std::vector<db::BatchRow> ProgramAndVerify::number_batches(db::BatchKind kind, D
   return batches;
 }
 
-/// Commits what the board has acknowledged since the last time, and what `more` writes. After an
-/// error nothing of it is in the store, and no batch number is taken.
-template <class More>
-Result<void> ProgramAndVerify::keep(const More& more) {
-  const auto commit = [&]() -> Result<void> {
-    PCM_ASSIGN(auto transaction, store_.transaction());
+/// Commits what the board has acknowledged since the last time, reads, and batches as intended.
+/// After an error nothing of it is in the store, and no batch number is taken.
+Result<void> ProgramAndVerify::keep(const std::vector<db::BatchVerify>& reads,
+                                    const std::vector<db::BatchRow>& batches) {
+  auto committed = store_.together("keeping a pass", [&]() -> Result<void> {
     PCM_TRY(store_.add_outcomes(programming_, outcomes_));
-    PCM_TRY(more());
-    return transaction.commit();
-  };
-  const std::uint64_t next_batch = next_batch_;
-  auto committed = commit();
+    PCM_TRY(add_verify(reads));
+    return add_batches(batches);
+  });
   if (committed) {
     outcomes_.clear();
-  } else {
-    next_batch_ = next_batch;
+  } else if (!batches.empty()) {
+    next_batch_ = batches.front().batch;
   }
   return committed;
 }
 
 Result<void> ProgramAndVerify::keep_outcomes() {
   if (outcomes_.empty()) return {};
-  return keep([] { return Result<void>(); });
+  return keep({}, {});
 }
 
 /// Sends RESET again to those of the devices with unknown pulses that do not read as RESET. Pulses
@@ -168,18 +183,36 @@ Result<void> ProgramAndVerify::reset_unknown() {
   while (!unknown_.empty()) {
     Selection unknown, not_reset;
     for (const std::uint32_t device : std::exchange(unknown_, {})) select(unknown, device);
-    PCM_TRY(
-        board_.read(unknown.addresses, settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
-          for (std::size_t i = 0; i < chunk.code_sums.size(); ++i) {
-            const double g_uS =
-                calibration_.conductance_uS(chunk.code_sums[i], settings_.read.samples);
-            if (g_uS > kMostAfterReset_uS) select(not_reset, unknown.devices[chunk.begin + i]);
-          }
-          return check_stop();
-        }));
+    if (auto before = reset_again_before()) {
+      not_reset = std::move(*before);
+    } else {
+      PCM_TRY(board_.read(
+          unknown.addresses, settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
+            for (std::size_t i = 0; i < chunk.code_sums.size(); ++i) {
+              const double g_uS =
+                  calibration_.conductance_uS(chunk.code_sums[i], settings_.read.samples);
+              if (g_uS > kMostAfterReset_uS) select(not_reset, unknown.devices[chunk.begin + i]);
+            }
+            return control_.check();
+          }));
+    }
     PCM_TRY(initialise(db::BatchKind::Reset, not_reset));
   }
   return {};
+}
+
+/// The devices that got RESET again when the loop was here before; none if it was not.
+std::optional<ProgramAndVerify::Selection> ProgramAndVerify::reset_again_before() {
+  const auto* next = record_.find(next_batch_);
+  if (next == nullptr) return std::nullopt;
+  Selection selected;
+  for (std::uint64_t batch = next_batch_; next != nullptr; next = record_.find(++batch)) {
+    if (next->intended.kind != db::BatchKind::Reset) break;
+    for (const std::uint32_t device : next->intended.devices) select(selected, device);
+    // A shorter one is the last of its call.
+    if (next->intended.devices.size() < board_.chunk_devices()) break;
+  }
+  return selected;
 }
 
 /// Keeps what the board acknowledged: time and number of pulses of each device, and the batch.
@@ -203,15 +236,19 @@ PulseSink ProgramAndVerify::note_pulses(const Devices& devices, std::uint16_t pu
     outcome_.summary.pulses += chunk.pulses_executed;
     last_pulse_ = std::max(last_pulse_, chunk.last);
     // A batch without an outcome is one whose fate is unknown, also in the database.
-    if (chunk.unknown > 0) return {};
-    outcomes_.push_back({chunk.batch, chunk.pulses_executed, stamp(chunk.first, chunk.last)});
-    return {};
+    const auto* before = record_.find(chunk.batch);
+    const bool written = before != nullptr && before->outcome;
+    if (chunk.unknown == 0 && !written) {
+      outcomes_.push_back({chunk.batch, chunk.pulses_executed, stamp(chunk.first, chunk.last)});
+    }
+    if (outcomes_.size() >= kMostOutcomesTogether) PCM_TRY(keep_outcomes());
+    return control_.check_abort();
   };
 }
 
 Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Selection& selected) {
   if (selected.devices.empty()) return {};
-  PCM_TRY(check_stop());
+  PCM_TRY(control_.checkpoint());
   iteration_ = 0;
   std::vector<Pulse> sequence{{settings_.reset_amplitude, settings_.reset_width}};
   if (kind == db::BatchKind::Staircase) {
@@ -220,24 +257,28 @@ Result<void> ProgramAndVerify::initialise(db::BatchKind kind, const Selection& s
     }
   }
   pulsed_first_batch_ = next_batch_;
-  PCM_TRY(keep([&] {
-    return store_.add_batches(programming_, number_batches(kind, sequence.back().width, selected, 0,
-                                                           selected.devices.size()));
-  }));
+  PCM_TRY(
+      keep({}, number_batches(kind, sequence.back().width, selected, 0, selected.devices.size())));
   for (const std::uint32_t device : selected.devices) {
     outcome_.devices.last_amplitudes_10nA[device] = steps_10nA(sequence.back().amplitude.uA());
   }
-  return board_.initialise(
-      pulsed_first_batch_, sequence, selected.addresses,
-      note_pulses(selected.devices, static_cast<std::uint16_t>(sequence.size())));
+  return send(selected, static_cast<std::uint16_t>(sequence.size()),
+              [&](std::size_t begin, std::uint64_t batch, const PulseSink& sink) {
+                return board_.initialise(batch, sequence,
+                                         std::span(selected.addresses).subspan(begin), sink);
+              });
 }
 
 Result<void> ProgramAndVerify::program_block(Selection active) {
   for (iteration_ = 1; iteration_ <= settings_.max_iterations && !active.devices.empty();
        ++iteration_) {
-    if (settings_.verify_delay > Duration(0)) {
+    PCM_TRY(control_.checkpoint());
+    if (settings_.verify_delay > Duration(0) && !is_verified(pulsed_first_batch_)) {
       PCM_TRY(keep_outcomes());  // else they are written while the chip is read
-      PCM_TRY(clock_.sleep_until(last_pulse_ + settings_.verify_delay, stop_));
+      const BoardTime due = last_pulse_ + settings_.verify_delay;
+      PCM_TRY(clock_.sleep_until(
+          due,
+          control_.waiting(fmt::format("iteration {}: before the verify read", iteration_), due)));
     }
     PCM_ASSIGN(active, verify(active));
     if (!active.devices.empty()) PCM_TRY(pulse(active));
@@ -254,39 +295,43 @@ Result<ProgramAndVerify::Selection> ProgramAndVerify::verify(const Selection& pu
   std::vector<db::BatchVerify> reads;  // not written down yet
   Selection going_on;
   std::size_t intended = 0;  // of going_on
+  // Batches that were given up when the loop was here before keep their numbers.
+  while (record_.find(next_batch_) != nullptr && record_.find(next_batch_)->given_up()) {
+    ++next_batch_;
+  }
   const std::uint64_t first_intended = next_batch_;
   const auto write = [&](std::size_t pulses) -> Result<void> {
-    PCM_TRY(store_.add_verify(programming_, std::exchange(reads, {})));
-    const std::size_t begin = std::exchange(intended, intended + pulses);
-    return store_.add_batches(
-        programming_,
-        number_batches(db::BatchKind::Program, settings_.pulse_width, going_on, begin, intended));
+    const std::size_t end = intended + pulses;
+    PCM_TRY(keep(reads, number_batches(db::BatchKind::Program, settings_.pulse_width, going_on,
+                                       intended, end)));
+    reads.clear();
+    intended = end;
+    return {};
   };
 
-  auto pass =
-      board_.read(pulsed.addresses, settings_.read, [&](const ReadChunk& chunk) -> Result<void> {
-        reads.push_back({pulsed_first_batch_ + chunk.begin / board_.chunk_devices(),
-                         stamp(chunk.first, chunk.last),
-                         {chunk.code_sums.begin(), chunk.code_sums.end()}});
-        decide(std::span(pulsed.devices).subspan(chunk.begin, chunk.code_sums.size()), chunk,
-               going_on);
-        if (chunk.begin + chunk.code_sums.size() == pulsed.devices.size()) return {};
-        const std::size_t waiting = going_on.devices.size() - intended;
-        PCM_TRY(keep([&] { return write(waiting - waiting % board_.chunk_devices()); }));
-        return check_stop();
-      });
+  auto pass = read(pulsed, [&](const ReadChunk& chunk) -> Result<void> {
+    reads.push_back({pulsed_first_batch_ + chunk.begin / board_.chunk_devices(),
+                     stamp(chunk.first, chunk.last),
+                     {chunk.code_sums.begin(), chunk.code_sums.end()}});
+    decide(std::span(pulsed.devices).subspan(chunk.begin, chunk.code_sums.size()), chunk, going_on);
+    if (chunk.begin + chunk.code_sums.size() == pulsed.devices.size()) return {};
+    const std::size_t waiting = going_on.devices.size() - intended;
+    PCM_TRY(write(waiting - waiting % board_.chunk_devices()));
+    return control_.check();
+  });
   if (pass) {
     unknown_.clear();  // they have been read
-    const auto kept = keep([&]() -> Result<void> {
-      pass = (*progress_)(
-          {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets});
-      if (pass) pass = check_stop();
-      return write(pass ? going_on.devices.size() - intended : 0);
-    });
+    pass = (*progress_)(
+        {iteration_, last_pulse_, converged_, decided_, outcome_.summary.nonzero_targets});
+    if (pass) pass = control_.check();
+    const auto kept = write(pass ? going_on.devices.size() - intended : 0);
     if (!kept) pass = kept;
   }
   if (!pass) {
-    give_up_batches(first_intended);
+    // Pulses go out when all of a pass is read; if that was so before, these may have gone out.
+    const std::uint64_t last =
+        pulsed_first_batch_ + (pulsed.devices.size() - 1) / board_.chunk_devices();
+    if (!is_verified(last)) give_up_batches(first_intended);
     return tl::unexpected(std::move(pass.error()));
   }
   pulsed_first_batch_ = first_intended;
@@ -350,8 +395,96 @@ Result<void> ProgramAndVerify::pulse(const Selection& selected) {
   for (std::size_t i = 0; i < selected.devices.size(); ++i) {
     outcome_.devices.last_amplitudes_10nA[selected.devices[i]] = selected.amplitudes_10nA[i];
   }
-  return board_.program(pulsed_first_batch_, settings_.pulse_width, selected.addresses,
-                        selected.amplitudes_10nA, note_pulses(selected.devices, 1));
+  return send(selected, 1, [&](std::size_t begin, std::uint64_t batch, const PulseSink& sink) {
+    return board_.program(batch, settings_.pulse_width,
+                          std::span(selected.addresses).subspan(begin),
+                          std::span(selected.amplitudes_10nA).subspan(begin), sink);
+  });
+}
+
+// ---- what was done before ----------------------------------------------------------------------
+
+/// Batches from pulsed_first_batch_ on: what the record has of them goes to the sink, the rest to
+/// the board, which may have had some of it from the process before.
+Result<void> ProgramAndVerify::send(const Selection& selected, std::uint16_t pulses_each,
+                                    const SendPulses& rest) {
+  const PulseSink sink = note_pulses(selected.devices, pulses_each);
+  const std::size_t count = selected.devices.size();
+  std::uint64_t batch = pulsed_first_batch_;
+  std::size_t begin = 0;
+  for (; begin < count; ++batch) {
+    const auto* before = record_.find(batch);
+    if (before == nullptr || !(before->outcome || record_.went_on_behind(batch))) break;
+    PulseChunk chunk;
+    chunk.begin = begin;
+    chunk.count = before->intended.devices.size();
+    chunk.batch = batch;
+    chunk.first = chunk.last = last_pulse_;
+    if (before->outcome) {
+      chunk.pulses_executed = static_cast<std::uint32_t>(before->outcome->pulses_executed);
+      chunk.first = BoardTime(before->outcome->stamp.first_tick_ns);
+      chunk.last = BoardTime(before->outcome->stamp.last_tick_ns);
+    } else {
+      chunk.unknown = chunk.count;
+    }
+    PCM_TRY(sink(chunk));
+    begin += chunk.count;
+  }
+  if (begin == count) return {};
+  return rest(begin, batch, [&](PulseChunk chunk) {
+    chunk.begin += begin;
+    return sink(chunk);
+  });
+}
+
+/// The verify reads of the batches from pulsed_first_batch_ on, from the record as far as it goes.
+Result<void> ProgramAndVerify::read(const Selection& pulsed, const ReadSink& sink) {
+  std::size_t begin = 0;
+  for (std::uint64_t batch = pulsed_first_batch_; is_verified(batch); ++batch) {
+    if (begin == pulsed.devices.size()) return {};
+    const db::BatchVerify& verify = *record_.find(batch)->verify;
+    PCM_TRY(sink({begin, BoardTime(verify.stamp.first_tick_ns),
+                  BoardTime(verify.stamp.last_tick_ns), verify.code_sums}));
+    begin += verify.code_sums.size();
+  }
+  if (begin == pulsed.devices.size()) return {};
+  return board_.read(std::span(pulsed.addresses).subspan(begin), settings_.read,
+                     [&](ReadChunk chunk) {
+                       chunk.begin += begin;
+                       return sink(chunk);
+                     });
+}
+
+bool ProgramAndVerify::is_verified(std::uint64_t batch) const {
+  const auto* before = record_.find(batch);
+  return before != nullptr && before->verify;
+}
+
+/// Writes down those that are not there. Errors: BadFile when others are there.
+Result<void> ProgramAndVerify::add_batches(const std::vector<db::BatchRow>& batches) {
+  auto is_new = batches.begin();
+  for (; is_new != batches.end(); ++is_new) {
+    const auto* before = record_.find(is_new->batch);
+    if (before == nullptr) break;
+    if (before->intended.kind == is_new->kind && before->intended.devices == is_new->devices &&
+        before->intended.amplitudes_10nA == is_new->amplitudes_10nA) {
+      continue;
+    }
+    return fail(ErrorCode::BadFile,
+                fmt::format("batch {} of programming {} has other pulses in the database than "
+                            "follow from the plan and the reads before it",
+                            is_new->batch, programming_),
+                "go on with the version of pcmlab that began the run, or program anew");
+  }
+  return store_.add_batches(programming_, std::span(is_new, batches.end()));
+}
+
+/// Likewise.
+Result<void> ProgramAndVerify::add_verify(const std::vector<db::BatchVerify>& reads) {
+  if (record_.empty()) return store_.add_verify(programming_, reads);
+  std::vector<db::BatchVerify> are_new = reads;
+  std::erase_if(are_new, [this](const db::BatchVerify& read) { return is_verified(read.batch); });
+  return store_.add_verify(programming_, are_new);
 }
 
 }  // namespace pcmlab

@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <stop_token>
 #include <vector>
 
 #include "db/run_store.h"
 #include "driver/board.h"
 #include "experiments/engine/clock.h"
+#include "experiments/engine/run_control.h"
 #include "experiments/programming/program_settings.h"
+#include "experiments/programming/programming_record.h"
 #include "protocol/error.h"
 
 namespace pcmlab {
@@ -30,21 +31,32 @@ struct ProgramPass {
   std::int64_t decided = 0;                  ///< devices so far, whatever the verdict
   std::int64_t targets = 0;                  ///< devices with a target
 };
-/// Told after each verified pass, before the next pulses; may use the board. What it writes into
-/// the store is committed with the pass.
+/// Told after each verified pass, before that is committed and the next pulses go out; may use the
+/// board.
 using ProgramProgress = std::function<Result<void>(const ProgramPass& pass)>;
 
+/// The number of a programming's first batch of pulses: behind all that the board has had, or that
+/// of the record. Errors: those of board and store; DuplicateBatch when the board has had later
+/// batches of others than the record's.
+Result<std::uint64_t> first_batch(Board& board, db::RunStore& store,
+                                  const ProgrammingRecord& record);
+
 /// One programming of one set of devices. Every batch of pulses is in the store as intended before
-/// it is sent and as acknowledged after; so are the reads that followed it.
+/// it is sent and as acknowledged after; so are the reads that followed it. That is enough to go on
+/// with a programming that another process began: the loop takes from its record what it did, asks
+/// the board for what is not known of the last batches, and goes on from there.
 class ProgramAndVerify {
  public:
   ProgramAndVerify(Board& board, Clock& clock, db::RunStore& store, db::RowId programming,
                    const ProgramSettings& settings, const Calibration& calibration,
-                   std::stop_token stop);
+                   RunControl& control);
 
   /// \param placement  targets of 0 get one RESET and are not verified.
-  /// Errors: those of board and store, Stopped.
-  Result<ProgramOutcome> run(const db::Placement& placement, const ProgramProgress& progress);
+  /// \param record  what was done of it before
+  /// Errors: those of board and store, Stopped; BadFile when the record is not one of this
+  /// placement and these settings; DuplicateBatch when the board has had later batches of others.
+  Result<ProgramOutcome> run(const db::Placement& placement, const ProgramProgress& progress,
+                             ProgrammingRecord record = {});
 
  private:
   using Devices = std::vector<std::uint32_t>;
@@ -66,14 +78,22 @@ class ProgramAndVerify {
   void decide(std::span<const std::uint32_t> devices, const ReadChunk& read, Selection& going_on);
   double drift_until_aim(Duration age) const;
   Result<void> pulse(const Selection& selected);
+  /// Sends devices [begin, ...) of a selection, the first chunk as number `batch`.
+  using SendPulses =
+      std::function<Result<void>(std::size_t begin, std::uint64_t batch, const PulseSink& sink)>;
+  Result<void> send(const Selection& selected, std::uint16_t pulses_each, const SendPulses& rest);
+  Result<void> read(const Selection& pulsed, const ReadSink& sink);
+  bool is_verified(std::uint64_t batch) const;
+  std::optional<Selection> reset_again_before();
+  Result<void> add_batches(const std::vector<db::BatchRow>& batches);
+  Result<void> add_verify(const std::vector<db::BatchVerify>& reads);
   std::vector<db::BatchRow> number_batches(db::BatchKind kind, Duration width,
                                            const Selection& selected, std::size_t begin,
                                            std::size_t end);
-  template <class More>
-  Result<void> keep(const More& more);
+  Result<void> keep(const std::vector<db::BatchVerify>& reads,
+                    const std::vector<db::BatchRow>& batches);
   Result<void> keep_outcomes();
   void give_up_batches(std::uint64_t first);
-  Result<void> check_stop() const;
   PulseSink note_pulses(const Devices& devices, std::uint16_t pulses_each);
 
   Board& board_;
@@ -82,7 +102,8 @@ class ProgramAndVerify {
   db::RowId programming_;
   ProgramSettings settings_;
   Calibration calibration_;
-  std::stop_token stop_;
+  RunControl& control_;
+  ProgrammingRecord record_;
 
   const db::Placement* placement_ = nullptr;
   const ProgramProgress* progress_ = nullptr;

@@ -19,6 +19,11 @@ std::vector<db::SweepRow> sweeps_of(const db::ProgrammingRow& filling,
   return sweeps;
 }
 
+bool is_same_reading(const db::SweepRow& one, const db::SweepRow& other) {
+  return one.step == other.step && one.scheduled_s == other.scheduled_s &&
+         one.repeat == other.repeat;
+}
+
 /// One vector after another, by `part(filling)`.
 template <class Value, class Part>
 Result<std::vector<Value>> joined(const ProgrammedNetwork& network, const Part& part) {
@@ -51,18 +56,35 @@ Result<ProgrammedNetwork> programmed_network(db::RunStore& store, db::RowId run)
   }
   if (network.fillings.empty()) return network;
   PCM_ASSIGN(const auto all, store.sweeps(run));
-  // Every filling was read by the same steps at the same times.
   for (const db::SweepRow& sweep : sweeps_of(network.fillings.front(), all)) {
     network.readings.push_back({{sweep}});
   }
+  // Every filling is read by the same steps at the same times, unless a time point was left out.
   for (std::size_t f = 1; f < network.fillings.size(); ++f) {
     const auto sweeps = sweeps_of(network.fillings[f], all);
-    network.readings.resize(std::min(network.readings.size(), sweeps.size()));
-    for (std::size_t i = 0; i < network.readings.size(); ++i) {
-      network.readings[i].sweeps.push_back(sweeps[i]);
-    }
+    std::erase_if(network.readings, [&](NetworkReading& reading) {
+      const auto same = std::find_if(sweeps.begin(), sweeps.end(), [&](const db::SweepRow& sweep) {
+        return is_same_reading(sweep, reading.sweeps.front());
+      });
+      if (same == sweeps.end()) return true;
+      reading.sweeps.push_back(*same);
+      return false;
+    });
   }
   return network;
+}
+
+Result<ProgrammedNetwork> programmed_devices(db::RunStore& store, db::RowId run) {
+  PCM_ASSIGN(ProgrammedNetwork devices, programmed_network(store, run));
+  if (!devices.fillings.empty()) return devices;
+  PCM_ASSIGN(const auto programmings, store.programmings(run));
+  if (programmings.empty() || !programmings.back().complete) return devices;
+  PCM_ASSIGN(const auto all, store.sweeps(run));
+  for (const db::SweepRow& sweep : sweeps_of(programmings.back(), all)) {
+    devices.readings.push_back({{sweep}});
+  }
+  if (!devices.readings.empty()) devices.fillings = {programmings.back()};
+  return devices;
 }
 
 Result<std::vector<DeviceAddress>> addresses(db::RunStore& store,

@@ -29,6 +29,10 @@ struct ProgrammedNetwork {
 /// Errors: those of the store.
 Result<ProgrammedNetwork> programmed_network(db::RunStore& store, db::RowId run);
 
+/// The same; of a run that programmed no weights what its last programming left, if that was read:
+/// without layers. Errors: those of the store.
+Result<ProgrammedNetwork> programmed_devices(db::RunStore& store, db::RowId run);
+
 /// Where the devices are: those of the first filling, then those of the second, ...
 Result<std::vector<DeviceAddress>> addresses(db::RunStore& store, const ProgrammedNetwork& network);
 

@@ -245,7 +245,9 @@ Result<RunSummary> summarise_run(db::RunStore& store, db::RowId run) {
   RunSummary summary;
   PCM_ASSIGN(summary.run, store.run(run));
   PCM_ASSIGN(summary.notes, store.notes(run));
-  PCM_ASSIGN(const ProgrammedNetwork network, programmed_network(store, run));
+  PCM_ASSIGN(summary.sessions, store.sessions(run));
+  PCM_ASSIGN(summary.gaps, store.gaps(run));
+  PCM_ASSIGN(const ProgrammedNetwork network, programmed_devices(store, run));
   add_readings(network, summary);
   PCM_ASSIGN(const auto accuracies, store.accuracies(run));
   add_accuracies(accuracies, summary);

@@ -50,6 +50,8 @@ struct ConductanceClass {
 struct RunSummary {
   db::RunRow run;
   std::vector<db::NoteRow> notes;
+  std::vector<db::SessionRow> sessions;  ///< processes that worked at it, one after another
+  std::vector<db::GapRow> gaps;          ///< by their beginning
   std::optional<db::ProgrammingRow> programming;  ///< of the network; all fillings together
   int fillings = 1;                               ///< of the array, one after another
   std::int64_t stuck_low = 0, stuck_high = 0, max_iterations = 0;  ///< devices not converged

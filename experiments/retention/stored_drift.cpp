@@ -15,7 +15,6 @@ namespace {
 /// Of targets; around the levels at which the literature gives figures.
 constexpr std::array<double, 8> kTargetEdges_uS{0, 0.25, 2.5, 7.5, 12.5, 17.5, 22.5, 25.01};
 constexpr std::size_t kMostSweeps = 128;
-constexpr int kLargestCode = 255;
 
 /// The complete sweeps of the step, by time; of very many, those that are spread best.
 std::vector<db::SweepRow> chosen_sweeps(std::vector<db::SweepRow> sweeps, db::RowId step,
@@ -38,7 +37,9 @@ std::vector<db::SweepRow> chosen_sweeps(std::vector<db::SweepRow> sweeps, db::Ro
   return chosen;
 }
 
-Result<DriftReading> reading_of(db::RunStore& store, const db::SweepRow& sweep) {
+/// \param largest_code  what a saturated converter gives.
+Result<DriftReading> reading_of(db::RunStore& store, const db::SweepRow& sweep,
+                                std::int64_t largest_code) {
   DriftReading reading;
   PCM_ASSIGN(reading.code_sums, store.sweep_code_sums(sweep.id));
   PCM_ASSIGN(const auto blocks, store.sweep_times(sweep.id));
@@ -48,7 +49,7 @@ Result<DriftReading> reading_of(db::RunStore& store, const db::SweepRow& sweep) 
   }
   reading.calibration = {sweep.gain_uS_per_code, sweep.offset_uS};
   reading.samples = sweep.samples;
-  reading.largest_sum = std::int64_t{kLargestCode} * sweep.samples;
+  reading.largest_sum = largest_code * sweep.samples;
   return reading;
 }
 
@@ -118,9 +119,11 @@ Result<std::optional<FittedDrift>> fit_drift_of(db::RunStore& store, db::RowId r
   row.t0_s = kDriftTime0_s;
   if (row.last_s < kShortestDriftSpan * row.first_s) return std::nullopt;
   PCM_ASSIGN(const db::Placement placement, store.placement(programming));
+  PCM_ASSIGN(const db::RunRow of_run, store.run(run));
+  const std::int64_t largest_code = (std::int64_t{1} << of_run.adc_bits) - 1;
   std::vector<DriftReading> readings;
   for (const db::SweepRow& sweep : sweeps) {
-    PCM_ASSIGN(DriftReading reading, reading_of(store, sweep));
+    PCM_ASSIGN(DriftReading reading, reading_of(store, sweep, largest_code));
     readings.push_back(std::move(reading));
   }
   const std::size_t threads = std::max(1U, std::thread::hardware_concurrency());

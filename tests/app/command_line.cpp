@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 namespace pcmlab::app {
 namespace {
@@ -54,7 +55,7 @@ CommandResult pcmlab(std::vector<std::string> arguments, const std::function<voi
     dup2(open(out.c_str(), O_WRONLY | O_CREAT, kMode), STDOUT_FILENO);
     dup2(open(err.c_str(), O_WRONLY | O_CREAT, kMode), STDERR_FILENO);
     if (file_limit_bytes > 0) {
-      const rlimit limit{file_limit_bytes, file_limit_bytes};
+      const rlimit limit{file_limit_bytes, RLIM_INFINITY};
       setrlimit(RLIMIT_FSIZE, &limit);
       std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails instead
     }
@@ -69,6 +70,24 @@ CommandResult pcmlab(std::vector<std::string> arguments, const std::function<voi
   result.out = text_of(out);
   result.err = text_of(err);
   return result;
+}
+
+bool is_over(int process) {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == process;
+}
+
+void wait_until_said(int process, const std::string& words) {
+  const std::filesystem::path err = "/proc/" + std::to_string(process) + "/fd/2";
+  const auto has_said = [&] {
+    std::error_code none;
+    // Until it is a file of its own it may be a pipe of ours, on which one would wait.
+    return std::filesystem::read_symlink(err, none).filename() == "err" &&
+           text_of(err).find(words) != std::string::npos;
+  };
+  while (!is_over(process) && !has_said()) {
+  }
 }
 
 }  // namespace pcmlab::app

@@ -17,10 +17,15 @@ struct CommandResult {
 };
 
 /// \param started  called with the process's id while it runs.
-/// \param file_limit_bytes  no file of the process may grow beyond it; 0 = no limit.
+/// \param file_limit_bytes  no file of the process may grow beyond it (a soft limit); 0 = none.
 CommandResult pcmlab(std::vector<std::string> arguments,
                      const std::function<void(int process)>& started = {},
                      std::size_t file_limit_bytes = 0);
+
+/// For `started` of pcmlab(): whether the process has ended.
+bool is_over(int process);
+/// Returns once the process has said `words` on standard error, or is over; looks again and again.
+void wait_until_said(int process, const std::string& words);
 
 /// A folder that goes with the test.
 class TemporaryFolder {

@@ -201,6 +201,10 @@ TEST(CommandLine, SelftestPassesOnTheMockBoard) {
   EXPECT_GE(json.at("checks").size(), 80u);
   const auto devices = nlohmann::json::parse(pcmlab({"devices", "--json"}).out);
   EXPECT_EQ(devices.at(0).at("serial"), "MOCK0001");
+  EXPECT_NEAR(devices.at(0).at("temperature_K"), 300, 10);
+  EXPECT_NEAR(devices.at(0).at("gain_uS_per_code"), 0.2, 0.02);
+  EXPECT_GT(devices.at(0).at("queue_depth"), 1);
+  EXPECT_GT(devices.at(0).at("busy_s"), 0) << "reading the references takes time";
 }
 
 TEST(CommandLine, SelftestTestsTheBoardOfThePlanAndEndsWith7WhenACheckFailed) {

@@ -11,6 +11,7 @@
 
 #include "app/exit_code.h"
 #include "tests/app/command_line.h"
+#include "tests/app/small_run.h"
 #include "tests/experiments/network/onnx_file.h"
 
 namespace pcmlab::app {
@@ -43,6 +44,14 @@ class Exchange : public ::testing::Test {
                          std::size_t limit = 0) const {
     arguments.insert(arguments.begin(), {"export", "--database", path("x.db"), "-o", path(name)});
     return pcmlab(std::move(arguments), {}, limit);
+  }
+  /// What tests/app/read_hdf5.py says of a file, held against the database.
+  std::string read_hdf5(const std::string& name) const {
+    const std::string command =
+        fmt::format("/usr/bin/python3 {} {} {} {} > {} 2>&1", PCMLAB_READ_HDF5, path(name),
+                    path("x.db"), PCMLAB_SQLITE, path("said"));
+    EXPECT_EQ(std::system(command.c_str()), 0) << text_of("said");
+    return text_of("said");
   }
   std::string text_of(const std::string& name) const {
     std::ostringstream text;
@@ -77,6 +86,27 @@ TEST_F(Exchange, NumpyReadsWhatWasExportedAndFindsItConsistent) {
   EXPECT_EQ(text_of("said"), "2388 devices, 2 layers, 3 sweeps\n");
   EXPECT_EQ(parts(), 0u);
 }
+
+#ifndef PCMLAB_SANITIZED  // Python cannot load an extension with a sanitizer
+TEST_F(Exchange, H5pyReadsFromHdf5WhatTheDatabaseHas) {
+  ASSERT_EQ(pcmlab({"run", small_plan(folder), "--quiet", "--database", path("x.db")}).exit_code,
+            kDone);
+  ASSERT_EQ(exported("all.h5", {"1", "--format", "hdf5"}).exit_code, kDone);
+  EXPECT_EQ(read_hdf5("all.h5"), "2388 devices, 1 fillings, 8 sweeps, 17 accuracies, drift\n");
+  ASSERT_EQ(exported("two.h5", {"1", "--format", "hdf5", "--sweep", "2"}).exit_code, kDone);
+  EXPECT_EQ(read_hdf5("two.h5"), "2388 devices, 1 fillings, 1 sweeps, 3 accuracies, drift\n");
+  EXPECT_EQ(parts(), 0u);
+}
+
+TEST_F(Exchange, Hdf5HasTheFillingsOfASmallArrayOneAfterAnother) {
+  ASSERT_EQ(
+      pcmlab({"run", plan, "--quiet", "--database", path("x.db"), "--set", "mock.word_lines=16"})
+          .exit_code,
+      kDone);
+  ASSERT_EQ(exported("all.h5", {"1", "--format", "hdf5"}).exit_code, kDone);
+  EXPECT_EQ(read_hdf5("all.h5"), "2388 devices, 3 fillings, 3 sweeps, 0 accuracies, no drift\n");
+}
+#endif
 
 TEST_F(Exchange, OneSweepCanBeExportedAlone) {
   ASSERT_EQ(run().exit_code, kDone);
@@ -165,10 +195,10 @@ TEST_F(Exchange, AFileIsNeverReplacedUnlessForced) {
 TEST_F(Exchange, AFullDiskLeavesNoPartOfAFile) {
   ASSERT_EQ(run().exit_code, kDone);
   constexpr std::size_t kSharedMemoryOfSqlite = 32768;
-  for (const std::string format : {"npz", "csv"}) {
+  for (const std::string format : {"npz", "csv", "hdf5"}) {
     const CommandResult full =
         exported("out." + format, {"1", "--format", format}, kSharedMemoryOfSqlite + 1000);
-    EXPECT_EQ(full.exit_code, kStore);
+    EXPECT_EQ(full.exit_code, kStore) << full.err;
     EXPECT_THAT(full.err, AllOf(HasSubstr("out." + format), HasSubstr("make room")));
     EXPECT_FALSE(std::filesystem::exists(path("out." + format)));
   }

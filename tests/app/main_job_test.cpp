@@ -113,14 +113,20 @@ TEST(MainJob, AKilledRunIsShownAsInterrupted) {
   EXPECT_THAT(shown.out, HasSubstr("interrupted"));
 }
 
-TEST(MainJob, AFullDiskEndsItLoudlyAndKeepsWhatWasCommitted) {
+TEST(MainJob, AFullDiskHoldsItUpLoudlyAndKeepsWhatWasCommitted) {
   const TemporaryFolder folder;
   const std::string database = (folder / "results.db").string();
   const std::string plan = folder.file("plan.toml", plan_of(400, 100));
   constexpr std::size_t kLimit = 90'000'000;  // enough for the programming and some sweeps
-  const CommandResult run = pcmlab({"run", plan, "--database", database}, {}, kLimit);
-  EXPECT_EQ(run.exit_code, kStore) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("what to do"));
+  const CommandResult run = pcmlab(
+      {"run", plan, "--database", database, "--set", "step.accuracy.while_reading=false"},
+      [](int process) {
+        wait_until_said(process, "; the run waits, nothing is lost");
+        kill(process, SIGINT);
+      },
+      kLimit);
+  EXPECT_EQ(run.exit_code, kStopped) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("pcmlab resume 1"));
   const CommandResult shown = pcmlab({"show", "1", "--database", database, "--json"});
   ASSERT_EQ(shown.exit_code, kDone) << shown.err;
   const auto json = nlohmann::json::parse(shown.out);

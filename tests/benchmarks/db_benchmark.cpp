@@ -3,7 +3,9 @@
 // is in the working folder, so that the disk measured is the one meant.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -108,6 +110,50 @@ void commit_blocks(benchmark::State& state) {
   remove_file();
 }
 BENCHMARK(commit_blocks)->ArgName("block")->Arg(8192)->Arg(65536)->UseRealTime();
+
+/// MiB of this process in memory.
+double resident_memory() {
+  constexpr double kPagesPerMiB = 256;
+  double total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident / kPagesPerMiB;
+}
+
+/// A hundred sweeps with one commit for each block. Counters: how far the resident memory rises
+/// above that after five of them, and what a night of 40 takes in the file.
+void commit_a_hundred_sweeps(benchmark::State& state) {
+  constexpr int kSweeps = 100, kWarm = 5;
+  constexpr double kNight = 40, kBytesPerMB = 1e6;
+  remove_file();
+  {
+    const auto blocks = make_blocks(static_cast<std::size_t>(state.range(0)));
+    auto store = must(RunStore::open(kFile));
+    SweepStart start = begin_run(store);
+    double warm = 0, highest = 0;
+    for (auto _ : state) {
+      for (int i = 0; i < kSweeps; ++i, ++start.ordinal) {
+        const RowId sweep = must(store.begin_sweep(start));
+        for (const SweepBlock& block : blocks) {
+          must(store.add_sweep_blocks(sweep, std::span(&block, 1)));
+        }
+        must(store.finish_sweep(sweep, 1, 1));
+        if (i < kWarm) warm = resident_memory();
+        highest = std::max(highest, resident_memory());
+      }
+    }
+    state.counters["rise_MiB"] = highest - warm;
+    state.counters["night_MB"] =
+        kNight / kSweeps * static_cast<double>(std::filesystem::file_size(kFile)) / kBytesPerMB;
+    state.SetItemsProcessed(kSweeps * static_cast<std::int64_t>(kDevices));
+  }
+  remove_file();
+}
+BENCHMARK(commit_a_hundred_sweeps)
+    ->ArgName("block")
+    ->Arg(65536)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kSecond);
 
 /// Reading a sweep back, every checksum checked; 40 sweeps in turn.
 void read_sweeps(benchmark::State& state) {

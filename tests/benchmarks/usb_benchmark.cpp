@@ -2,11 +2,20 @@
 // What UsbTransport and libusb cost on a bus without a wire: the kernel's part is a function call
 // here. CPU time is that of the whole process, so the device's side is counted too.
 #include <benchmark/benchmark.h>
-#include <sys/resource.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "driver/test_board.h"
@@ -122,6 +131,37 @@ void status_round_trip(benchmark::State& state) {
   }
 }
 BENCHMARK(status_round_trip)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMicrosecond);
+
+/// The least that a round trip takes here: a thread that waits in poll() is woken, and wakes the
+/// caller.
+void two_wakes(benchmark::State& state) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_NONBLOCK | O_CLOEXEC) != 0) state.SkipWithError("no pipe");
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::uint64_t answered = 0;
+  {
+    const std::jthread other([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        pollfd waits{pipe[0], POLLIN, 0};
+        std::byte byte{};
+        if (::poll(&waits, 1, 10) != 1 || ::read(pipe[0], &byte, 1) != 1) continue;
+        const std::lock_guard lock(mutex);
+        ++answered;
+        changed.notify_all();
+      }
+    });
+    for (std::uint64_t asked = 1; auto _ : state) {
+      const std::byte byte{};
+      if (::write(pipe[1], &byte, 1) != 1) state.SkipWithError("cannot write");
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return answered == asked; });
+      ++asked;
+    }
+  }
+  for (const int end : pipe) ::close(end);
+}
+BENCHMARK(two_wakes)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMicrosecond);
 
 /// Read requests for 8192 devices each, 16 in flight, and their replies through a FrameReader.
 void read_replies(benchmark::State& state) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <random>
+#include <string>
 
 #include "db/run_store.h"
 #include "tests/db/child_process.h"
@@ -45,12 +47,23 @@ void write_until_killed(const std::filesystem::path& file, const ChildProcess::T
   }
 }
 
+/// How often a writer is killed; PCMLAB_KILLS sets another number.
+int wanted_kills() {
+#ifdef PCMLAB_SANITIZED
+  constexpr int kUsual = 40;
+#else
+  constexpr int kUsual = 200;
+#endif
+  const char* const wanted = std::getenv("PCMLAB_KILLS");
+  return wanted == nullptr ? kUsual : std::stoi(wanted);
+}
+
 TEST(Kill, LosesNoAcknowledgedBlock) {
-  constexpr int kKills = 40;
+  const int kills = wanted_kills();
   const TemporaryFolder folder;
   std::mt19937_64 random(11);
   std::vector<std::pair<RowId, int>> acknowledged;  // run and its sweeps
-  for (int kill = 0; kill < kKills; ++kill) {
+  for (int kill = 0; kill < kills; ++kill) {
     ChildProcess writer([&](const auto& tell) { write_until_killed(folder / "a.db", tell); });
     const RowId run = writer.next();
     ASSERT_GT(run, 0);

@@ -185,6 +185,46 @@ TEST_F(Extension, EveryProgrammedDeviceIsThereAsItWasStored) {
   EXPECT_EQ(d, kDevices);
 }
 
+TEST_F(Extension, EveryFittedDeviceIsThereAsItWasStored) {
+  const DriftFits fits = make_drift_fits(kDevices, 3);
+  {
+    auto store = must(RunStore::open(file_));
+    DriftFitRow row;
+    row.run = row.step = row.programming = 2;
+    row.method = "power law";
+    row.sweeps = 6;
+    row.t0_s = 20;
+    must(store.add_drift_fit(row, fits));
+  }
+  auto database = opened(file_, OpenMode::ReadOnly);
+  auto select = must(database.prepare(
+      "SELECT run_id, drift_fit_id, programming_id, device, exponent, exponent_error, g_t0_uS, "
+      "t0_s, class, weight FROM device_drift"));
+  std::size_t d = 0;
+  int without = 0;
+  while (must(select.step())) {
+    ASSERT_EQ(select.integer(0), 2);
+    ASSERT_EQ(select.integer(1), 1);
+    ASSERT_EQ(select.integer(2), 2);
+    ASSERT_EQ(select.integer(3), static_cast<std::int64_t>(d));
+    ASSERT_EQ(select.is_null(4), std::isnan(fits.exponents[d]));
+    if (select.is_null(4)) {
+      ASSERT_TRUE(select.is_null(5) && select.is_null(6));
+      ++without;
+    } else {
+      ASSERT_EQ(select.real(4), static_cast<double>(fits.exponents[d]));
+      ASSERT_EQ(select.real(5), static_cast<double>(fits.exponent_errors[d]));
+      ASSERT_EQ(select.real(6), static_cast<double>(fits.g_t0_uS[d]));
+    }
+    ASSERT_EQ(select.real(7), 20);
+    ASSERT_EQ(select.text(8), to_string(fits.classes[d]));
+    ASSERT_EQ(select.integer(9), 17 + static_cast<std::int64_t>(d) / 2);
+    ++d;
+  }
+  EXPECT_EQ(d, kDevices);
+  EXPECT_GT(without, 100);
+}
+
 TEST_F(Extension, PulsesTellWhichDeviceGotWhat) {
   EXPECT_THAT(rows("SELECT batch, kind, iteration, place, device, amplitude_uA, width_ns, given, "
                    "tick_ns, code_sum FROM pulse WHERE run_id = 1"),
@@ -203,6 +243,38 @@ TEST_F(Extension, PulsesTellWhichDeviceGotWhat) {
               ElementsAre("200 1", "201 0", "202 0", "203 1"));
   EXPECT_THAT(rows("SELECT batch FROM pulse WHERE device IN (3, 5) AND iteration > 0 AND given"),
               IsEmpty());
+  EXPECT_THAT(rows("SELECT device, count(*) FROM pulse WHERE run_id = 1 AND device IN (1, 3, 5) "
+                   "GROUP BY device"),
+              ElementsAre("1 4", "3 3", "5 2"));
+}
+
+TEST_F(Extension, WearIsWhatThePulsesOfAllRunsAddUpTo) {
+  // All devices of a staircase get as many: 10 pulses for two devices.
+  const auto by_place = rows(
+      "SELECT word_line, bit_line, sum(CASE WHEN given THEN iif(kind = 'staircase', 5, 1) ELSE 0 "
+      "END) AS pulses, sum(given IS NULL) AS unknown, count(DISTINCT programming_id) "
+      "FILTER (WHERE given OR given IS NULL), max(run_id) FILTER (WHERE given OR given IS NULL) "
+      "FROM pulse GROUP BY 1, 2 HAVING pulses OR unknown ORDER BY 1, 2");
+  const std::string wear =
+      "SELECT word_line, bit_line, pulses, unknown_batches, programmings, last_run_id "
+      "FROM device_wear ";
+  EXPECT_THAT(by_place, SizeIs(testing::Ge(5u)));
+  EXPECT_EQ(rows(wear), by_place);
+  EXPECT_EQ(value("SELECT sum(pulses), sum(unknown_batches), min(first_run_id) FROM device_wear"),
+            "28 4 1");
+  EXPECT_EQ(value("SELECT pulses FROM chip_wear"), "28");
+  // Amplitude squared x width: RESETs, two staircases behind a RESET, 200 uA, and the batch that
+  // nobody knows of as if it had been given.
+  const double reset = 450.0 * 450 * 50, staircase = (100.0 * 100 + 200 * 200) * 1000;
+  const double each = 3 * reset + 2 * (reset + staircase) + 200.0 * 200 * 400 + (1 + 4) * 400;
+  EXPECT_NEAR(std::stod(value("SELECT sum(heat_A2s) * 1e21 FROM device_wear")), 2 * each,
+              1e-9 * each);
+  const std::string line = value("SELECT max(word_line) FROM device_wear");
+  EXPECT_EQ(rows(wear + "WHERE word_line = " + line), rows(wear + "WHERE +word_line = " + line));
+  EXPECT_THAT(rows(wear + "WHERE first_run_id = 2"), IsEmpty());
+  must(must(Database::open(file_, OpenMode::ReadWriteCreate))
+           .execute("UPDATE run SET deleted_utc = '2026-01-01', deleted_by = 'x' WHERE id = 1"));
+  EXPECT_EQ(rows(wear), by_place);
 }
 
 // Conditions that the tables take over, against the same ones on copies in SQLite's own tables.

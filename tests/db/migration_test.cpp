@@ -167,6 +167,45 @@ TEST(Migration, OfVersion4KeepsBatchesWithTheirOutcomesAndCountsTheWearOfChips) 
   EXPECT_TRUE(runs[0].tags.empty());
 }
 
+TEST(Migration, OfVersion5GivesEveryRunItsProcessAndTheBootOfItsBoard) {
+  const TemporaryFolder folder;
+  make_old_database(
+      folder / "a.db", 5,
+      kBoard +
+          std::string("INSERT INTO run (id, uuid, name, state, started_utc, ended_utc, plan_text,"
+                      " seed, program_version, git_revision, operator_name, sample, images, host,"
+                      " host_boot_id, pid, pid_start_ticks, board_id, board_description,"
+                      " board_firmware, board_boot_epoch, board_capabilities, word_lines,"
+                      " bit_lines, adc_bits, adc_step_uS, sample_time_ns, max_amplitude_uA,"
+                      " min_width_ns, max_width_ns, max_pulses_per_device, max_temperature_K,"
+                      " network_name, weight_count, device_count) VALUES (1,"
+                      " '0f0f0f0f-0000-4000-8000-000000000001', 'old', 'stopped', 'a', 'b', '', 1,"
+                      " '0.5', 'abc', '', 'chip 7', '', 'lab', 'boot', 4711, 1, 1, '', '', 3, 0,"
+                      " 512, 2048, 8, 0.2, 1000, 500, 50, 1000000, 0, 400, '', 1, 2);"
+                      "INSERT INTO accuracy VALUES (1, 1, NULL, 'software', '', 'float32', 0, 10,"
+                      " 9, 1, '', 0, 0);"));
+  auto store = must(RunStore::open(folder / "a.db"));
+  const auto sessions = must(store.sessions(1));
+  ASSERT_EQ(sessions.size(), 1U);
+  EXPECT_EQ(sessions[0].program_version, "0.5");
+  EXPECT_EQ(sessions[0].pid, 4711);
+  EXPECT_EQ(sessions[0].state, RunState::Stopped);
+  EXPECT_EQ(sessions[0].ended_utc, "b");
+  EXPECT_EQ(must(store.board_left(1)).epoch.boot_epoch, 3U);
+  EXPECT_TRUE(must(store.gaps(1)).empty());
+  EXPECT_FALSE(must(store.accuracies(1)).at(0).step.has_value());
+}
+
+TEST(Migration, OfVersion6HasAnEmptyQueueAndRunsThatAreNoneOfIt) {
+  const TemporaryFolder folder;
+  make_old_database(folder / "a.db", 4, rows_of_version4());
+  auto store = must(RunStore::open(folder / "a.db"));
+  EXPECT_TRUE(must(store.queue()).empty());
+  const RowId entry = must(store.add_queue_entry({"a", "", "", "Ada"}));
+  must(store.delete_run(1, "Ada"));
+  EXPECT_EQ(must(store.queue_entry(entry)).state, QueueState::Waiting);
+}
+
 std::int64_t version_of(const std::filesystem::path& file) {
   return must(must(Database::open(file, OpenMode::ReadOnly)).query_integer("PRAGMA user_version"));
 }

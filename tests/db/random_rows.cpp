@@ -2,6 +2,7 @@
 #include "tests/db/random_rows.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -87,6 +88,22 @@ ProgrammingResult make_result(std::size_t devices, std::uint64_t seed) {
   return result;
 }
 
+DriftFits make_drift_fits(std::size_t devices, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  DriftFits fits;
+  for (const auto of : random_numbers<std::uint8_t>(devices, 0, 4, random)) {
+    const auto device_class = static_cast<DriftClass>(of);
+    const bool none = device_class == DriftClass::TooFewPoints || device_class == DriftClass::Stuck;
+    const auto number = [&] { return none ? kNone : static_cast<float>(random() % 1000) / 1000; };
+    fits.classes.push_back(device_class);
+    fits.exponents.push_back(number());
+    fits.exponent_errors.push_back(number());
+    fits.g_t0_uS.push_back(number());
+  }
+  return fits;
+}
+
 std::vector<std::uint16_t> make_code_sums(std::size_t devices, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   return random_numbers<std::uint16_t>(devices, 0, 1275, random);
@@ -114,7 +131,9 @@ PreparedRun prepare_run(RunStore& store) {
   start.board.serial = "PCM-0042";
   PreparedRun prepared;
   prepared.run = must(store.begin_run(start));
-  prepared.step = must(store.begin_step(prepared.run, 0, "retention", "{}"));
+  prepared.step = must(store.begin_step(prepared.run, 0, "retention", R"({
+    "reset_amplitude_uA": 450, "reset_width_ns": 50,
+    "staircase_uA": [100, 200], "staircase_width_ns": 1000})"));
   ProgrammingStart programming;
   programming.run = prepared.run;
   programming.step = prepared.step;

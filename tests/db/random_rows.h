@@ -15,6 +15,8 @@ RunStart make_run_start(std::uint64_t seed);
 /// Devices at places that are a shuffled walk of the array (of 512 x 2048 lines).
 Placement make_placement(std::size_t devices, std::uint64_t seed);
 ProgrammingResult make_result(std::size_t devices, std::uint64_t seed);
+/// Devices of all classes; those without an exponent have NaN.
+DriftFits make_drift_fits(std::size_t devices, std::uint64_t seed);
 std::vector<std::uint16_t> make_code_sums(std::size_t devices, std::uint64_t seed);
 /// Code sums cut into blocks of `block_devices`, with stamps.
 std::vector<SweepBlock> make_blocks(const std::vector<std::uint16_t>& code_sums,

@@ -21,6 +21,7 @@ class SmallDisk {
   ~SmallDisk();
 
   void add_room(std::int64_t bytes) { free_bytes_ += bytes; }
+  void fill() { free_bytes_ = 0; }
   /// From now on, this many calls of fsync succeed and all later ones fail; negative: none fails.
   void fail_sync_after(int calls) { good_syncs_ = calls; }
   /// How many writes and fsyncs failed.

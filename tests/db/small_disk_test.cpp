@@ -149,5 +149,65 @@ TEST(FailingDisk, LosesNoAcknowledgedSweepWhereverFsyncBeginsToFail) {
   }
 }
 
+// ---- stores that wait --------------------------------------------------------------------------
+
+TEST(Patience, DoesTheWholeWorkAgainOnceThereIsRoom) {
+  const TemporaryFolder folder;
+  SmallDisk disk(kPlenty);
+  auto store = must(RunStore::open(folder / "a.db"));
+  const PreparedRun prepared = prepare_run(store);
+  int waited = 0, over = 0;
+  store.set_patience({[&](const Error& trouble) -> Result<void> {
+                        EXPECT_EQ(trouble.code, ErrorCode::DiskFull);
+                        EXPECT_THAT(trouble.message, HasSubstr("two sweeps"));
+                        // Of the work that was undone nothing is there.
+                        EXPECT_EQ(check_sweeps(store, prepared.run), 0);
+                        // What is written meanwhile does not wait.
+                        EXPECT_FALSE(store.add_event(prepared.run, "info", "still full"));
+                        if (++waited == 3) disk.add_room(kPlenty);
+                        return {};
+                      },
+                      [&] { ++over; }});
+  disk.fill();
+  must(store.together("two sweeps", [&]() -> Result<void> {
+    PCM_TRY(commit_sweep(store, prepared, 0));
+    return commit_sweep(store, prepared, 1);
+  }));
+  EXPECT_EQ(waited, 3);
+  EXPECT_EQ(over, 1);
+  EXPECT_EQ(check_sweeps(store, prepared.run), 2);
+}
+
+TEST(Patience, EndsTheWorkWithTheErrorOfTheOneWhoWaits) {
+  const TemporaryFolder folder;
+  SmallDisk disk(kPlenty);
+  auto store = must(RunStore::open(folder / "a.db"));
+  const PreparedRun prepared = prepare_run(store);
+  store.set_patience(
+      {[](const Error&) -> Result<void> { return fail(ErrorCode::Stopped, "enough"); }});
+  disk.fill();
+  const Error error = error_of(store.add_event(prepared.run, "info", std::string(100'000, 'x')));
+  EXPECT_EQ(error.code, ErrorCode::Stopped);
+  EXPECT_EQ(error.message, "enough");
+}
+
+TEST(Patience, IsNotForWhatCannotPass) {
+  const TemporaryFolder folder;
+  auto store = must(RunStore::open(folder / "a.db"));
+  int waited = 0, done = 0;
+  store.set_patience({[&](const Error&) -> Result<void> {
+    ++waited;
+    return {};
+  }});
+  EXPECT_FALSE(store.add_event(4711, "info", "of a run that is not there"));
+  // Somebody else's errors are none of the database.
+  EXPECT_FALSE(store.together("work", [&]() -> Result<void> {
+    ++done;
+    return fail(ErrorCode::Io, "the board's cable");
+  }));
+  EXPECT_EQ(waited, 0);
+  EXPECT_EQ(done, 1);
+}
+
 }  // namespace
 }  // namespace pcmlab::db

@@ -159,6 +159,19 @@ TEST_F(MockEndToEndTest, LimitsSetByTheHostHoldOnTheBoardToo) {
   EXPECT_FALSE(program(2, scattered(kShape, 10), 9001));
 }
 
+TEST_F(MockEndToEndTest, NoPulseGoesOutBeyondWhatADeviceMayBearInItsLife) {
+  ChipLife life;
+  life.max_pulses = 2;
+  ASSERT_TRUE(board->set_life(life));
+  EXPECT_TRUE(program(1, scattered(kShape, 10), 9000));
+  EXPECT_TRUE(program(2, scattered(kShape, 10), 9000));
+  const auto beyond = program(3, scattered(kShape, 10), 9000);
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().code, ErrorCode::LimitExceeded);
+  life.pulses = {1, 2, 3};
+  EXPECT_FALSE(board->set_life(life)) << "of another array";
+}
+
 TEST_F(MockEndToEndTest, PulsesAreRefusedWhileTheChipIsTooHotAndReadsAreNot) {
   mock->set_temperature(mock::TemperatureProfile(Temperature::from_K(360)));
   EXPECT_NEAR(board->temperature()->K(), 360, 1e-9);

@@ -423,5 +423,111 @@ TEST_F(RecoveringBoardTest, AHopelessLineEndsInAnErrorAndNotInADoubledPulse) {
   for (const auto& [batch, done] : devices_applied()) EXPECT_LE(done, kChunk) << batch;
 }
 
+// ---- what an earlier process left --------------------------------------------------------------
+
+/// A process that writes down what is acknowledged until it is killed, and another one after it.
+class EarlierProcessTest : public RecoveringBoardTest {
+ protected:
+  /// Sends all of `some` and dies with the reply of chunk `last`; what was on its way is executed.
+  void die_after(std::size_t last) {
+    const PulseSink sink = pulses.sink();
+    const Result<void> sent =
+        board->program(1, kWidth, some, std::vector<std::uint16_t>(some.size(), 10000),
+                       [&](const PulseChunk& chunk) -> Result<void> {
+                         if (chunk.begin >= last * kChunk)
+                           return fail(ErrorCode::Stopped, "killed");
+                         return sink(chunk);
+                       });
+    ASSERT_FALSE(sent);
+    written = pulses.chunks.size();
+    earlier.boot_epoch = earlier.unsettled_epoch = board->boot_epoch();
+    earlier.latest = pulses.chunks.empty() ? BoardTime(0) : pulses.chunks.back().last;
+    earlier.first_unsettled = 1 + written;
+    earlier.end_unsettled = 1 + (some.size() + kChunk - 1) / kChunk;
+    board.reset();
+  }
+
+  /// The next process goes on behind what was written down.
+  Result<void> go_on() {
+    start_again({.earlier = earlier});
+    const std::size_t begin = written * kChunk;
+    const PulseSink sink = pulses.sink();
+    return board->program(1 + written, kWidth, std::span(some).subspan(begin),
+                          std::vector<std::uint16_t>(some.size() - begin, 10000),
+                          [&](PulseChunk chunk) {
+                            chunk.begin += begin;
+                            return sink(chunk);
+                          });
+  }
+
+  std::size_t written = 0;
+  EarlierWork earlier;
+};
+
+TEST_F(EarlierProcessTest, SendsOnlyWhatTheBoardDidNotGetFromTheOneBefore) {
+  for (const std::size_t killed_after : {0U, 1U, 7U, 38U, 39U}) {
+    pulses = {};
+    start();
+    die_after(killed_after);
+    ASSERT_EQ(written, killed_after);
+    ASSERT_GT(devices_applied().size(), written) << "nothing was on its way";
+    ASSERT_TRUE(go_on());
+    expect_once(some.size(), 1, "killed after " + std::to_string(killed_after));
+  }
+}
+
+TEST_F(EarlierProcessTest, SendsTheRestOfABatchThatWasDoneInPart) {
+  plan.disconnect = {.after_requests = 12, .times = 1, .share = 0.3};
+  start({.wait_for_board = std::chrono::milliseconds(0)});
+  somebody_is_there = false;
+  die_after(5);
+  EXPECT_LT(devices_applied().rbegin()->second, kChunk) << "no batch was done in part";
+  ASSERT_TRUE(go_on());
+  expect_once(some.size(), 1, "");
+}
+
+TEST_F(EarlierProcessTest, DoesNotKnowBatchesThatTheBoardForgotWhenItBootedMeanwhile) {
+  start();
+  die_after(7);
+  mock->board().reboot();
+  const BoardTime latest = earlier.latest;
+  ASSERT_TRUE(go_on());
+  EXPECT_EQ(count(BoardEvent::Kind::MemoryLost), 1U);
+  EXPECT_EQ(count(BoardEvent::Kind::BatchUnknown), 40U - 7U);
+  std::size_t unknown = 0;
+  for (const PulseChunk& chunk : pulses.chunks) unknown += chunk.unknown;
+  EXPECT_EQ(unknown, some.size() - 7 * kChunk);
+  EXPECT_GE(board->status()->now, latest) << "its times do not step back";
+}
+
+TEST_F(EarlierProcessTest, DoesNotKnowBatchesOfABootThatTheOneBeforeHasSeenTheEndOf) {
+  start();
+  die_after(7);
+  mock->board().reboot();
+  earlier.boot_epoch = mock->board().boot_epoch();
+  ASSERT_TRUE(go_on());
+  EXPECT_EQ(count(BoardEvent::Kind::MemoryLost), 0U);
+  EXPECT_EQ(count(BoardEvent::Kind::BatchUnknown), 40U - 7U);
+}
+
+TEST_F(EarlierProcessTest, DoesNotKnowBatchesThatTheBoardForgotBehindTooManyNewerOnes) {
+  start();
+  die_after(3);
+  // Somebody else's pulses, one device each.
+  const std::uint64_t executed = devices_applied().size();
+  start_again();
+  ASSERT_TRUE(board->program(1000, kWidth, std::span(some).first(1), std::vector<std::uint16_t>{1},
+                             [](const PulseChunk&) { return Result<void>(); }));
+  for (std::uint64_t batch = 1001; batch < 1000 + wire::kMaxRecentBatches; ++batch) {
+    ASSERT_TRUE(board->program(batch, kWidth, std::span(some).first(1),
+                               std::vector<std::uint16_t>{1},
+                               [](const PulseChunk&) { return Result<void>(); }));
+  }
+  board.reset();
+  ASSERT_TRUE(go_on());
+  EXPECT_EQ(count(BoardEvent::Kind::BatchUnknown), 40U - 3U);
+  EXPECT_LT(executed, 40U);
+}
+
 }  // namespace
 }  // namespace pcmlab

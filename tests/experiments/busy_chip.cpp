@@ -2,6 +2,7 @@
 #include "tests/experiments/busy_chip.h"
 
 #include <chrono>
+#include <cstdint>
 #include <vector>
 
 #include "db/run_store.h"
@@ -25,6 +26,13 @@ Result<BusyShare> share_of(Board& board, const Work& work) {
   return BusyShare{seconds(after.busy - before.busy), wall.count()};
 }
 
+std::vector<DeviceAddress> all_devices(const Board& board) {
+  const ArrayShape shape = board.information().shape;
+  std::vector<DeviceAddress> addresses;
+  for (std::size_t i = 0; i < shape.device_count(); ++i) addresses.push_back(shape.at(i));
+  return addresses;
+}
+
 }  // namespace
 
 mock::BoardPace high_speed_in_real_time() {
@@ -36,12 +44,20 @@ mock::BoardPace high_speed_in_real_time() {
 }
 
 Result<BusyShare> busy_share_of_a_read(Board& board) {
-  const ArrayShape shape = board.information().shape;
-  std::vector<DeviceAddress> addresses;
-  for (std::size_t i = 0; i < shape.device_count(); ++i) addresses.push_back(shape.at(i));
+  const auto addresses = all_devices(board);
   return share_of(board, [&] {
     return board.read(addresses, {5, Voltage::from_mV(200)},
                       [](const ReadChunk&) { return Result<void>(); });
+  });
+}
+
+Result<BusyShare> busy_share_of_pulses(Board& board) {
+  const auto addresses = all_devices(board);
+  constexpr std::uint16_t kAmplitude_10nA = 20'000;
+  const std::vector<std::uint16_t> amplitudes_10nA(addresses.size(), kAmplitude_10nA);
+  return share_of(board, [&] {
+    return board.program(1, paper_settings().pulse_width, addresses, amplitudes_10nA,
+                         [](const PulseChunk&) { return Result<void>(); });
   });
 }
 
@@ -68,8 +84,9 @@ Result<BusyShare> busy_share_of_a_programming(Board& board, std::size_t devices,
   ProgramSettings settings = paper_settings();
   settings.verify_delay = {};
   const auto clock = make_clock(board);
+  RunControl control;
   ProgramAndVerify loop(board, *clock, store, programming, settings, {start.gain_uS_per_code, 0},
-                        {});
+                        control);
   return share_of(board, [&]() -> Result<void> {
     PCM_TRY(loop.run(placement, [](const ProgramPass&) { return Result<void>(); }));
     return {};

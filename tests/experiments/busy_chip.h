@@ -25,6 +25,9 @@ mock::BoardPace high_speed_in_real_time();
 /// One read of all devices, five samples each.
 Result<BusyShare> busy_share_of_a_read(Board& board);
 
+/// One pulse of the paper's width for every device.
+Result<BusyShare> busy_share_of_pulses(Board& board);
+
 /// Program-and-verify of so many devices with the paper's settings, but reads follow pulses at
 /// once: otherwise most of the wall time is a wait that the plan asks for. Every second device has
 /// a target, from 1 to 25 uS. \param database  the file that the run is stored in

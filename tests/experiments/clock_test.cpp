@@ -37,7 +37,7 @@ TEST(VirtualClock, DoesNotLetTimePassAfterAStop) {
   std::stop_source stop;
   stop.request_stop();
   const BoardTime before = clock.now().value();
-  const auto slept = clock.sleep_until(before + hours(24), stop.get_token());
+  const auto slept = clock.sleep_until(before + hours(24), {stop.get_token()});
   ASSERT_FALSE(slept);
   EXPECT_EQ(slept.error().code, ErrorCode::Stopped);
   EXPECT_LT(clock.now().value(), before + hours(1));
@@ -51,7 +51,7 @@ TEST(SystemClock, AStopEndsALongWaitAtOnce) {
   ASSERT_NE(dynamic_cast<SystemClock*>(clock.get()), nullptr);
   std::stop_source stop;
   std::jthread stopper([&] { stop.request_stop(); });
-  const auto slept = clock->sleep_until(BoardTime(hours(1000)), stop.get_token());
+  const auto slept = clock->sleep_until(BoardTime(hours(1000)), {stop.get_token()});
   ASSERT_FALSE(slept);
   EXPECT_EQ(slept.error().code, ErrorCode::Stopped);
 }

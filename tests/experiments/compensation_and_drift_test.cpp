@@ -63,14 +63,15 @@ TEST(DriftFit, RefusesTooFewPointsAndTooShortATime) {
 }
 
 TEST(ReadSchedule, IsLogSpacedWithBothEnds) {
-  const std::vector<double> times_s = log_spaced_s(25, 86400, 8);
+  const std::vector<double> times_s = spaced_s(25, 86400, 8, Spacing::Log);
   ASSERT_EQ(times_s.size(), 8u);
   EXPECT_EQ(times_s.front(), 25);
   EXPECT_EQ(times_s.back(), 86400);
   for (std::size_t i = 2; i < times_s.size(); ++i) {
     EXPECT_NEAR(times_s[i] / times_s[i - 1], times_s[1] / times_s[0], 1e-9);
   }
-  EXPECT_EQ(log_spaced_s(25, 86400, 1), (std::vector<double>{25}));
+  EXPECT_EQ(spaced_s(25, 86400, 1, Spacing::Log), (std::vector<double>{25}));
+  EXPECT_EQ(spaced_s(10, 50, 5, Spacing::Linear), (std::vector<double>{10, 20, 30, 40, 50}));
 }
 
 TEST(MeasuredConductances, FollowTheCalibration) {

@@ -34,7 +34,7 @@ Plan plan_of(const std::string& text) {
 struct Session {
   RunResult run(const std::string& text, std::stop_token stop = {}) {
     return run_plan(plan_of(text), inputs, *bench.board, store, observer,
-                    {"1.0", "abc", "the test's mock"}, std::move(stop));
+                    {"1.0", "abc", "the test's mock"}, {std::move(stop)});
   }
 
   TestBench bench;
@@ -125,6 +125,112 @@ TEST(Engine, AStoppedRunKeepsItsSweepsAndSaysSo) {
   EXPECT_EQ(summary->sweeps.size(), 3u);
 }
 
+/// The plan with more lines behind one of its own.
+std::string plan_with(const std::string& behind, const std::string& more) {
+  std::string text = kPlan;
+  return text.insert(text.find(behind) + behind.size(), "\n" + more);
+}
+
+TEST(Engine, CountsEachSweepBeforeTheNextOneIsRead) {
+  Session session;
+  std::vector<std::size_t> read_at_accuracy;
+  session.observer.on_progress = [&](const db::ProgressRow& progress) {
+    if (progress.activity != "accuracy" || progress.done % 2 != 0) return;
+    read_at_accuracy.push_back(session.store.sweeps(1)->size());
+  };
+  const RunResult result = session.run(kPlan);
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_THAT(read_at_accuracy, ElementsAre(1u, 2u, 3u, 4u, 5u, 6u));
+
+  Session behind;
+  const RunResult later = behind.run(plan_with("precision = \"float32\"", "while_reading = false"));
+  ASSERT_TRUE(later.outcome) << later.outcome.error().message;
+  const auto a = session.store.accuracies(result.run).value();
+  const auto b = behind.store.accuracies(later.run).value();
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].correct, b[i].correct);
+    EXPECT_EQ(a[i].after_s, b[i].after_s);
+  }
+}
+
+TEST(Engine, ReadsNoMoreOnceTheAccuracyIsBelowTheWanted) {
+  Session session;
+  const std::string plan =
+      plan_with("precision = \"float32\"", "stop_below = 1.0\nstop_condition = \"none\"");
+  const RunResult result = session.run(plan);
+  ASSERT_FALSE(result.outcome);
+  EXPECT_EQ(result.outcome.error().code, ErrorCode::Stopped);
+  EXPECT_THAT(result.outcome.error().message, HasSubstr("is below stop_below = 100 %"));
+  EXPECT_EQ(session.store.run(result.run)->state, db::RunState::Stopped);
+  const auto steps = session.store.steps(result.run).value();
+  for (const db::StepRow& step : steps) {
+    EXPECT_EQ(step.state,
+              step.experiment == "program" ? db::RunState::Complete : db::RunState::Stopped)
+        << step.experiment;
+  }
+  const auto sweeps = session.store.sweeps(result.run).value();
+  EXPECT_LT(sweeps.size(), 6u);
+  EXPECT_TRUE(sweeps.back().complete);
+  // Asked to go on, it finds the same.
+  const RunResult again =
+      resume_plan(result.run, plan_of(plan), session.inputs, *session.bench.board, session.store,
+                  session.observer, {"1.0", "abc", "the test's mock"}, {});
+  ASSERT_FALSE(again.outcome);
+  EXPECT_EQ(again.outcome.error().code, ErrorCode::Stopped);
+}
+
+TEST(Engine, StopsBehindAProgrammingOfTooLowAYield) {
+  Session session;
+  const RunResult result =
+      session.run(plan_with("experiment = \"program\"",
+                            "stop_below_yield = 1.0\nmax_iterations = 2\ntolerance_uS = 0.1"));
+  ASSERT_FALSE(result.outcome);
+  EXPECT_EQ(result.outcome.error().code, ErrorCode::Stopped);
+  EXPECT_THAT(result.outcome.error().message, HasSubstr("is below stop_below_yield = 100 %"));
+  EXPECT_TRUE(session.store.sweeps(result.run)->empty());
+  const auto programmings = session.store.programmings(result.run).value();
+  ASSERT_EQ(programmings.size(), 1u);
+  EXPECT_TRUE(programmings[0].complete);
+}
+
+TEST(Engine, RefusesAConditionOnAnAccuracyThatIsNotCounted) {
+  Session session;
+  const auto prediction = predict(
+      plan_of(plan_with("precision = \"float32\"", "stop_below = 0.9\nconditions = [\"none\"]")),
+      session.inputs, session.bench.board->information());
+  ASSERT_FALSE(prediction);
+  EXPECT_THAT(prediction.error().message, HasSubstr("stop_condition = \"gdc\""));
+}
+
+TEST(Engine, WaitsAsLongAsThePlanSays) {
+  Session session;
+  const RunResult result = session.run(
+      "[[step]]\nexperiment = \"program\"\n"
+      "[[step]]\nexperiment = \"wait\"\nfor_s = 5000\n"
+      "[[step]]\nexperiment = \"retention\"\ntimes_s = [1]\n");
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_NEAR(session.store.sweeps(result.run)->front().after_s, 5000, 20);
+  EXPECT_FALSE(session.observer.rows.empty());
+}
+
+TEST(Engine, WaitsForATimeOfTheDay) {
+  Session session;
+  const RunResult result = session.run(
+      "[[step]]\nexperiment = \"program\"\n"
+      "[[step]]\nexperiment = \"wait\"\nuntil = \"2000-01-01 12:00\"\n"
+      "[[step]]\nexperiment = \"retention\"\ntimes_s = [1]\n");
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_LT(session.store.sweeps(result.run)->front().after_s, 20) << "it has come long ago";
+  for (const char* wrong : {"", "until = \"22:00\"\nfor_s = 3", "until = \"late\""}) {
+    const auto prediction =
+        predict(plan_of(std::string("[[step]]\nexperiment = \"wait\"\n") + wrong), session.inputs,
+                session.bench.board->information());
+    ASSERT_FALSE(prediction) << wrong;
+    EXPECT_EQ(prediction.error().code, ErrorCode::BadPlan);
+  }
+}
+
 TEST(Engine, ALostBoardFailsTheRunAndKeepsWhatWasMeasured) {
   Session session;
   session.observer.on_progress = [&](const db::ProgressRow& progress) {
@@ -193,7 +299,7 @@ TEST(Engine, PredictsMoreTimeAndBytesForMoreSweeps) {
   const auto many =
       predict(plan_of(text), session.inputs, session.bench.board->information()).value();
   ASSERT_EQ(few.size(), 3u);
-  EXPECT_NEAR(static_cast<double>(many[1].bytes) / static_cast<double>(few[1].bytes), 10, 0.01);
+  EXPECT_EQ(many[1].bytes - few[1].bytes, 54 * 340 * 2);
   EXPECT_NEAR(many[1].chip_busy_s / few[1].chip_busy_s, 10, 0.01);
   EXPECT_GT(few[0].pulses, 340);
 }

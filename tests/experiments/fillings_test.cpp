@@ -41,7 +41,7 @@ struct SmallArray {
   static Plan plan() { return parse_plan(kInFillings, "test.toml", plan_schema({})).value(); }
   RunResult run(std::stop_token stop = {}) {
     return run_plan(plan(), inputs, *bench.board, store, observer, {"1.0", "abc", "mock"},
-                    std::move(stop));
+                    {std::move(stop)});
   }
 
   TestBench bench;
@@ -151,9 +151,10 @@ TEST(Fillings, StoppedInTheSecondKeepTheFirst) {
   EXPECT_EQ(result.outcome.error().code, ErrorCode::Stopped);
   EXPECT_THAT(result.outcome.error().message, HasSubstr("step 2 (retention)"));
   const auto steps = session.store.steps(result.run).value();
-  ASSERT_EQ(steps.size(), 2u);
+  ASSERT_EQ(steps.size(), 3u) << "the third counts what is read";
   EXPECT_EQ(steps[0].state, db::RunState::Complete);
   EXPECT_EQ(steps[1].state, db::RunState::Stopped);
+  EXPECT_EQ(steps[2].state, db::RunState::Stopped);
   const auto network = programmed_network(session.store, result.run).value();
   EXPECT_EQ(network.fillings.size(), 2u);
   EXPECT_EQ(network.readings.size(), 2u) << "those that both fillings have";

@@ -59,10 +59,21 @@ TEST_F(OutputFiles, AreOverwrittenInPlace) {
   OutputFile file = OutputFile::create(path(), false).value();
   ASSERT_TRUE(file.write("abcdef").has_value());
   const std::string middle = "XY";
-  ASSERT_TRUE(file.overwrite(2, std::as_bytes(std::span(middle))).has_value());
+  ASSERT_TRUE(file.write_at(2, std::as_bytes(std::span(middle))).has_value());
   ASSERT_TRUE(file.write("gh").has_value());
   ASSERT_TRUE(file.finish().has_value());
   EXPECT_EQ(text_of(path()), "abXYefgh");
+}
+
+TEST_F(OutputFiles, AreReadBackAndHaveZerosWhereNothingWasWritten) {
+  OutputFile file = OutputFile::create(path(), false).value();
+  ASSERT_TRUE(file.write("abc").has_value());
+  const std::string end = "z";
+  ASSERT_TRUE(file.write_at(5, std::as_bytes(std::span(end))).has_value());
+  EXPECT_EQ(file.size(), 6u);
+  std::string read(8, '?');
+  ASSERT_TRUE(file.read_at(1, std::as_writable_bytes(std::span(read))).has_value());
+  EXPECT_EQ(read, std::string("bc\0\0z\0\0\0", 8));
 }
 
 TEST_F(OutputFiles, NeverReplaceAFileUnlessTold) {

@@ -91,7 +91,7 @@ TEST(PlanEdit, RefusesToAddWhereTheKeyWouldNotArrive) {
 
 TEST(PlanEdit, RefusesWhatIsNoAssignment) {
   for (const char* wrong : {"", "=", "seed=1", "mock.seed", ".seed=1", "mock.=1", "step.seed=1",
-                            "step.0.points=1", "step.x.points=1", "mo ck.seed=1", "a.b.c=1"}) {
+                            "step.0.points=1", "step.2x.points=1", "mo ck.seed=1", "a.b.c=1"}) {
     const auto result = with_plan_key(kGoodPlan, "a.toml", wrong);
     ASSERT_FALSE(result) << wrong;
     EXPECT_EQ(result.error().code, ErrorCode::BadPlan);
@@ -100,6 +100,22 @@ TEST(PlanEdit, RefusesWhatIsNoAssignment) {
   const auto step = with_plan_key(kGoodPlan, "a.toml", "step.3.points=1");
   ASSERT_FALSE(step);
   EXPECT_THAT(step.error().message, HasSubstr("has 2 steps"));
+}
+
+TEST(PlanEdit, NamesAStepByItsExperiment) {
+  const std::string steps =
+      "[[step]]\nexperiment = \"program\"\n"
+      "[[step]]\nexperiment = \"retention\"\npoints = 3\n"
+      "[[step]]\nexperiment = \"program\"\n";
+  const auto changed = with_plan_key(steps, "a.toml", "step.retention.points=9");
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_THAT(*changed, HasSubstr("points = 9"));
+  const auto twice = with_plan_key(steps, "a.toml", "step.program.tolerance_uS=1");
+  ASSERT_FALSE(twice);
+  EXPECT_THAT(twice.error().message, HasSubstr("more than one step"));
+  const auto none = with_plan_key(steps, "a.toml", "step.accuracy.precision=auto");
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, HasSubstr("no step with experiment = \"accuracy\""));
 }
 
 TEST(PlanEdit, RefusesATextThatIsNotToml) {

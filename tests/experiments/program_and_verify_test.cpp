@@ -42,7 +42,8 @@ struct Programming {
       const ProgramSettings& s, std::stop_token stop = {},
       const ProgramProgress& progress = [](const ProgramPass&) { return Result<void>(); }) {
     const auto clock = make_clock(*bench.board);
-    ProgramAndVerify loop(*bench.board, *clock, run.store, id, s, Calibration{}, std::move(stop));
+    RunControl control({std::move(stop)});
+    ProgramAndVerify loop(*bench.board, *clock, run.store, id, s, Calibration{}, control);
     return loop.run(placement, progress);
   }
 
@@ -396,7 +397,8 @@ struct InterruptedProgramming {
 
   Result<ProgramOutcome> go() {
     const auto clock = make_clock(*board);
-    ProgramAndVerify loop(*board, *clock, run->store, id, paper_settings(), Calibration{}, {});
+    RunControl control;
+    ProgramAndVerify loop(*board, *clock, run->store, id, paper_settings(), Calibration{}, control);
     return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
   }
 

@@ -34,7 +34,10 @@ mock::PcmChip chip_of(const mock::PcmParameters& parameters, ArrayShape shape,
 
 TestBench::TestBench(const mock::PcmParameters& parameters, const mock::MockBoardSettings& settings,
                      ArrayShape shape, const mock::ChipFaults& faults)
-    : mock(std::make_shared<mock::MockBoard>(chip_of(parameters, shape, faults), settings)) {
+    : mock(std::make_shared<mock::MockBoard>(chip_of(parameters, shape, faults), settings)),
+      board(open()) {}
+
+std::unique_ptr<TestBoard> TestBench::open() const {
   LoopbackEnd far_end;
   far_end.take = [m = mock](std::span<const std::byte> bytes) { m->receive(bytes); };
   far_end.give = [m = mock](std::vector<std::byte>& into) {
@@ -42,7 +45,7 @@ TestBench::TestBench(const mock::PcmParameters& parameters, const mock::MockBoar
     m->take_output(into);
   };
   far_end.disconnected = [m = mock] { m->connection_lost(); };
-  board = TestBoard::open(std::make_unique<LoopbackTransport>(std::move(far_end), cable)).value();
+  return TestBoard::open(std::make_unique<LoopbackTransport>(std::move(far_end), cable)).value();
 }
 
 TestRun::TestRun(const Board& board) : store(open_in_memory()) {

@@ -22,6 +22,8 @@ struct TestBench {
                      const mock::ChipFaults& faults = {});
 
   static mock::PcmParameters good_devices();
+  /// Another connection to the mock that is there.
+  std::unique_ptr<TestBoard> open() const;
 
   std::shared_ptr<mock::MockBoard> mock;
   std::shared_ptr<LoopbackCable> cable = std::make_shared<LoopbackCable>();

@@ -123,7 +123,8 @@ Result<ProgramOutcome> program_and_verify(Board& board) {
   PCM_ASSIGN(const db::RowId id, run.store.begin_programming(start));
   PCM_TRY(run.store.set_placement(id, placement));
   const auto clock = make_clock(board);
-  ProgramAndVerify loop(board, *clock, run.store, id, paper_settings(), Calibration{}, {});
+  RunControl control;
+  ProgramAndVerify loop(board, *clock, run.store, id, paper_settings(), Calibration{}, control);
   return loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
 }
 

@@ -126,7 +126,8 @@ class UsbRunTest : public ::testing::Test {
     const db::RowId id = store.begin_programming(programming).value();
     EXPECT_TRUE(store.set_placement(id, placement));
     const auto clock = make_clock(board);
-    ProgramAndVerify loop(board, *clock, store, id, settings(), Calibration{}, {});
+    RunControl control;
+    ProgramAndVerify loop(board, *clock, store, id, settings(), Calibration{}, control);
     auto outcome = loop.run(placement, [](const ProgramPass&) { return Result<void>(); });
     EXPECT_TRUE(outcome) << outcome.error().message;
     if (!outcome) return std::nullopt;
