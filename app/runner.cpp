@@ -51,6 +51,19 @@ Result<RunInputs> inputs_of(db::RunStore& store, const db::RunRow& run, const Pl
   return load_inputs(plan, std::move(network));
 }
 
+/// The run and those that it goes on from, the first one first.
+Result<std::vector<ReplayedRun>> runs_on_chip(db::RunStore& store, db::RowId run) {
+  std::vector<ReplayedRun> runs;
+  for (std::optional<db::RowId> next = run; next;) {
+    PCM_ASSIGN(const db::RunRow row, store.run(*next));
+    PCM_ASSIGN(Plan plan, parse_plan(row.plan_text, fmt::format("the plan of run {}", row.id),
+                                     app_plan_schema()));
+    runs.insert(runs.begin(), {row.id, std::move(plan)});
+    next = row.parent;
+  }
+  return runs;
+}
+
 }  // namespace
 
 /// What happens to the board during a run, on the console and in the database.
@@ -194,23 +207,6 @@ Result<void> Runner::prepare(Plan plan) {
   return {};
 }
 
-namespace {
-
-/// The run and those that it goes on from, the first one first.
-Result<std::vector<ReplayedRun>> runs_on_chip(db::RunStore& store, db::RowId run) {
-  std::vector<ReplayedRun> runs;
-  for (std::optional<db::RowId> next = run; next;) {
-    PCM_ASSIGN(const db::RunRow row, store.run(*next));
-    PCM_ASSIGN(Plan plan, parse_plan(row.plan_text, fmt::format("the plan of run {}", row.id),
-                                     app_plan_schema()));
-    runs.insert(runs.begin(), {row.id, std::move(plan)});
-    next = row.parent;
-  }
-  return runs;
-}
-
-}  // namespace
-
 Result<void> Runner::begin_after(db::RunStore& store, db::RowId run) {
   PCM_ASSIGN(const db::RunRow row, store.run(run));
   if (row.board_serial != board_->information().serial) {
@@ -218,6 +214,12 @@ Result<void> Runner::begin_after(db::RunStore& store, db::RowId run) {
                 fmt::format("run {} was on board {}, the plan is for board {}", run,
                             row.board_serial, board_->information().serial),
                 "name the board of the run in [board] or [mock]");
+  }
+  if (const std::string sample = plan_->section("run").text("sample"); sample != row.sample) {
+    return fail(
+        ErrorCode::BadPlan,
+        fmt::format("run {} was on chip \"{}\", the plan is for \"{}\"", run, row.sample, sample),
+        "name the chip of the run as sample in [run]");
   }
   if (row.state == db::RunState::Running) {
     return fail(

@@ -33,7 +33,7 @@ class Runner {
   Result<void> prepare(Plan plan);
   /// What was prepared begins on the chip as this run left it: a simulated one gets the pulses and
   /// reads of that run again, and of those that it goes on from. Errors: those of replay_chip();
-  /// NotFound, BadPlan (it was on another board).
+  /// NotFound, BadPlan (it was on another board or chip).
   Result<void> begin_after(db::RunStore& store, db::RowId run);
   /// Runs what was prepared. \param queue_entry  that it is, if it is one
   RunResult start(db::RunStore& store, std::optional<db::RowId> queue_entry = {});

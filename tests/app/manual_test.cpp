@@ -112,5 +112,12 @@ TEST_F(ManualStep, DoesNotGoOnAfterARunOfAnotherBoard) {
   EXPECT_THAT(other.err, HasSubstr("was on board MOCK0001"));
 }
 
+TEST_F(ManualStep, DoesNotGoOnAfterARunOfAnotherChip) {
+  ASSERT_EQ(run().exit_code, kDone);
+  const CommandResult other = run({"--after", "1", "--set", "run.sample=B7"});
+  EXPECT_EQ(other.exit_code, kBadInput);
+  EXPECT_THAT(other.err, HasSubstr("was on chip \"\", the plan is for \"B7\""));
+}
+
 }  // namespace
 }  // namespace pcmlab::app
