@@ -6,8 +6,12 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <span>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "driver/conformance/conformance.h"
@@ -304,6 +308,9 @@ class UsbfsLimit {
   std::string before_ = read_text(kFile);
 };
 
+/// That the programming below is of; --busy-devices=N of the program.
+std::size_t busy_devices = 16384;
+
 TEST_F(OneSpeedTest, WithSeveralRequestsInFlightTheChipIsBusier) {
   // The emulated processor is some ten times slower than a real one; so are chip and line.
   constexpr double kSlower = 10;
@@ -324,7 +331,8 @@ TEST_F(OneSpeedTest, WithSeveralRequestsInFlightTheChipIsBusier) {
              100 * busy.back(), "%");
     };
     share("a read of all devices", busy_share_of_a_read(*board));
-    share("programming 16384 devices", busy_share_of_a_programming(*board, 16384, ":memory:"));
+    share("programming " + std::to_string(busy_devices) + " devices",
+          busy_share_of_a_programming(*board, busy_devices, ":memory:"));
   }
   ASSERT_EQ(busy.size(), 4U);
   EXPECT_GT(busy[2], busy[0]);
@@ -394,6 +402,12 @@ class ResultLines : public ::testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
+  for (const std::string_view argument : std::span(argv, static_cast<std::size_t>(argc))) {
+    constexpr std::string_view kBusy = "--busy-devices=";
+    if (argument.starts_with(kBusy)) {
+      pcmlab::kernel::busy_devices = std::strtoul(argument.data() + kBusy.size(), nullptr, 10);
+    }
+  }
   ::testing::UnitTest::GetInstance()->listeners().Append(new pcmlab::kernel::ResultLines);
   return RUN_ALL_TESTS();
 }
