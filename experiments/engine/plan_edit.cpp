@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -129,10 +128,28 @@ Result<std::size_t> step_of(const toml::array* steps, std::string_view experimen
 }
 
 /// The table that an assignment changes, if it is there.
-const toml::table* table_of(const toml::table& toml, const Assignment& assignment) {
-  if (assignment.step == 0) return toml.get_as<toml::table>(assignment.section);
-  const toml::array* steps = toml.get_as<toml::array>("step");
-  return steps == nullptr ? nullptr : steps->get_as<toml::table>(assignment.step - 1);
+template <class Table>
+Table* table_of(Table& toml, const Assignment& assignment) {
+  if (assignment.step == 0) return toml.template get_as<toml::table>(assignment.section);
+  auto* steps = toml.template get_as<toml::array>("step");
+  return steps == nullptr ? nullptr : steps->template get_as<toml::table>(assignment.step - 1);
+}
+
+Result<toml::table> parse_text(const std::string& text, const std::string& source) {
+  try {
+    return toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    return fail(ErrorCode::BadPlan,
+                fmt::format("{}:{}: not valid TOML: {}", source, error.source().begin.line,
+                            error.description()),
+                "mend that line; `pcmlab describe` shows what a plan looks like");
+  }
+}
+
+std::string printed(const toml::table& toml) {
+  std::ostringstream words;
+  words << toml;
+  return words.str();
 }
 
 std::string edited(std::string text, const toml::table* section, const Assignment& assignment) {
@@ -157,10 +174,7 @@ bool says(const std::string& text, const Assignment& assignment) {
     const toml::table* section = table_of(changed, assignment);
     const toml::node* value = section == nullptr ? nullptr : section->get(assignment.key);
     if (value == nullptr) return false;
-    std::ostringstream is, should_be;
-    is << toml::table{{"x", *value}};
-    should_be << wanted;
-    return is.str() == should_be.str();
+    return printed(toml::table{{"x", *value}}) == printed(wanted);
   } catch (const toml::parse_error&) {
     return false;
   }
@@ -171,16 +185,8 @@ bool says(const std::string& text, const Assignment& assignment) {
 Result<std::string> with_plan_key(const std::string& text, const std::string& source,
                                   std::string_view assignment_text) {
   PCM_ASSIGN(Assignment assignment, parse_assignment(assignment_text));
-  std::optional<toml::table> toml;
-  try {
-    toml = toml::parse(text, source);
-  } catch (const toml::parse_error& error) {
-    return fail(ErrorCode::BadPlan,
-                fmt::format("{}:{}: not valid TOML: {}", source, error.source().begin.line,
-                            error.description()),
-                "mend that line; `pcmlab describe` shows what a plan looks like");
-  }
-  const toml::array* steps = toml->get_as<toml::array>("step");
+  PCM_ASSIGN(const toml::table toml, parse_text(text, source));
+  const toml::array* steps = toml.get_as<toml::array>("step");
   if (!assignment.experiment.empty()) {
     PCM_ASSIGN(assignment.step, step_of(steps, assignment.experiment, assignment_text, source));
   }
@@ -190,13 +196,32 @@ Result<std::string> with_plan_key(const std::string& text, const std::string& so
                 fmt::format("--set {}: the plan {} has {} steps", assignment_text, source, count),
                 "steps are counted from 1");
   }
-  std::string changed = edited(text, table_of(*toml, assignment), assignment);
+  std::string changed = edited(text, table_of(toml, assignment), assignment);
   if (says(changed, assignment)) return changed;
   return fail(ErrorCode::BadPlan,
               fmt::format("--set {}: {} writes this section in a way that cannot be added to",
                           assignment_text, source),
               fmt::format("write the section as lines under [{}], or set the key in the plan",
                           assignment.section));
+}
+
+Result<std::string> without_plan_key(const std::string& text, const std::string& source,
+                                     std::string_view name) {
+  PCM_ASSIGN(const Assignment assignment, parse_assignment(fmt::format("{}=0", name)));
+  PCM_ASSIGN(toml::table toml, parse_text(text, source));
+  toml::table* section = table_of(toml, assignment);
+  const toml::node* value = section == nullptr ? nullptr : section->get(assignment.key);
+  if (value == nullptr) return text;
+  std::string changed = text;
+  const std::size_t end = next_line(changed, value->source().end);
+  const std::size_t before = changed.rfind('\n', offset_of(changed, value->source().begin));
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  changed.erase(begin, end - begin);
+  section->erase(assignment.key);
+  const Result<toml::table> left = parse_text(changed, source);
+  if (left && printed(*left) == printed(toml)) return changed;
+  return fail(ErrorCode::BadPlan, fmt::format("{}: {} shares its line with others", source, name),
+              "take it out of the text by hand");
 }
 
 }  // namespace pcmlab

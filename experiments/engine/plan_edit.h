@@ -20,4 +20,10 @@ namespace pcmlab {
 Result<std::string> with_plan_key(const std::string& text, const std::string& source,
                                   std::string_view assignment);
 
+/// Without the lines of a key, "SECTION.KEY" or "step.N.KEY", and the comment behind its value; as
+/// it is if it does not have the key.
+/// Errors: BadPlan (the key shares its line with others); the text must be TOML.
+Result<std::string> without_plan_key(const std::string& text, const std::string& source,
+                                     std::string_view name);
+
 }  // namespace pcmlab

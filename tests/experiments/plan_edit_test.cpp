@@ -54,6 +54,31 @@ TEST(PlanEdit, ReplacesAListOverSeveralLines) {
             replaced(kGoodPlan, "[\n  160, 140,  # first\n  120 ]", "[100, 80]"));
 }
 
+TEST(PlanEdit, TakesAKeyOutWithItsLinesAndNothingElse) {
+  const auto without = [](const std::string& name) {
+    return without_plan_key(kGoodPlan, "a.toml", name).value();
+  };
+  EXPECT_EQ(without("mock.seed"), replaced(kGoodPlan, "seed = 1  # which chip\n", ""));
+  EXPECT_EQ(without("run.name"),
+            replaced(kGoodPlan, "name = \"Übung µ\"   # ü before and after\n", ""));
+  EXPECT_EQ(
+      without("step.1.staircase_uA"),
+      replaced(kGoodPlan, "staircase_uA = [\n  160, 140,  # first\n  120 ]      # last\n", ""));
+  EXPECT_EQ(without("step.2.points"), kGoodPlan);
+  EXPECT_EQ(without("step.3.points"), kGoodPlan);
+  EXPECT_EQ(without("images.folder"), kGoodPlan);
+  EXPECT_EQ(without_plan_key("[run]\nname = \"a\"", "a.toml", "run.name").value(), "[run]\n");
+}
+
+TEST(PlanEdit, LeavesAKeyThatSharesItsLine) {
+  const auto refused =
+      without_plan_key("run = {name = \"a\", sample = \"b\"}", "a.toml", "run.name");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "a.toml: run.name shares its line with others");
+  EXPECT_FALSE(without_plan_key("[run", "a.toml", "run.name"));
+  EXPECT_FALSE(without_plan_key("", "a.toml", "name"));
+}
+
 TEST(PlanEdit, AddsAKeyUnderItsSectionOrStep) {
   EXPECT_EQ(changed("mock.threads=2"), replaced(kGoodPlan, "[mock]\n", "[mock]\nthreads = 2\n"));
   EXPECT_EQ(changed("step.2.points=3"),
