@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// What a plan may say to this program. Pure function.
+/// What a plan may say to this program. Pure functions.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "experiments/engine/plan.h"
 
@@ -9,5 +12,10 @@ namespace pcmlab::app {
 
 /// Sections of the engine and of this program, and all experiments.
 PlanSchema app_plan_schema();
+
+/// A plan without steps, for what only its board matters to.
+/// \param assignments  "SECTION.KEY=VALUE", the only keys that are not the defaults
+/// Errors: BadPlan.
+Result<Plan> plan_of_board(const std::vector<std::string>& assignments);
 
 }  // namespace pcmlab::app

@@ -9,18 +9,13 @@
 
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/faults.h"
 #include "app/mock.h"
+#include "app/plan_schema.h"
 #include "driver/test_board.h"
 #include "driver/usb_transport.h"
 
 namespace pcmlab::app {
 namespace {
-
-Result<std::unique_ptr<Board>> open_default_mock() {
-  return open_mock(ParameterValues(mock_section().parameters),
-                   ParameterValues(faults_section().parameters));
-}
 
 /// A board at this moment.
 struct Condition {
@@ -47,10 +42,20 @@ struct ListedBoard {
   std::optional<Error> problem;
 };
 
-Result<ListedBoard> the_mock() {
-  PCM_ASSIGN(const auto board, open_default_mock());
-  PCM_ASSIGN(Condition now, condition(*board));
-  return ListedBoard{"mock", "this program", now.information.serial, std::move(now), {}};
+/// \param plan  with its sections [mock] and [faults]
+Result<ListedBoard> the_mock(const Plan& plan) {
+  const ParameterValues& mock = plan.section("mock");
+  ListedBoard listed{"mock", "this program", mock.text("serial"), {}, {}};
+  const Result<std::unique_ptr<Board>> board = open_mock(mock, plan.section("faults"));
+  if (!board && board.error().code == ErrorCode::BadPlan) return tl::unexpected(board.error());
+  // It may have been told to be out of order.
+  Result<Condition> now = board ? condition(**board) : tl::unexpected(board.error());
+  if (now) {
+    listed.condition = std::move(*now);
+  } else {
+    listed.problem = std::move(now).error();
+  }
+  return listed;
 }
 
 /// Asks the board who it is, unless another program has it or there is no permission.
@@ -101,9 +106,10 @@ nlohmann::ordered_json to_json(const ListedBoard& board) {
   return json;
 }
 
-Result<void> list_devices(const Session& session) {
+Result<void> list_devices(const Session& session, const std::vector<std::string>& assignments) {
+  PCM_ASSIGN(const Plan plan, plan_of_board(assignments));
   std::vector<ListedBoard> boards;
-  PCM_ASSIGN(boards.emplace_back(), the_mock());
+  PCM_ASSIGN(boards.emplace_back(), the_mock(plan));
   const Result<std::vector<UsbBoard>> on_usb = list_usb_boards();
   if (on_usb) {
     for (const UsbBoard& found : *on_usb) boards.push_back(ask(found));
@@ -147,7 +153,9 @@ Result<void> list_devices(const Session& session) {
 
 void add_devices(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("devices", "Lists the boards that can be used");
-  command->callback([&session] { session.end(list_devices(session)); });
+  const auto assignments = std::make_shared<std::vector<std::string>>();
+  add_plan_assignments(*command, *assignments);
+  command->callback([&session, assignments] { session.end(list_devices(session, *assignments)); });
 }
 
 }  // namespace pcmlab::app

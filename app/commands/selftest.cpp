@@ -11,8 +11,8 @@
 #include "app/board.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/plan_schema.h"
 #include "driver/conformance/conformance.h"
-#include "experiments/engine/plan_edit.h"
 
 namespace pcmlab::app {
 namespace {
@@ -34,18 +34,9 @@ struct Options {
   bool list = false;
 };
 
-/// Of a plan only the board matters: without a plan there need be no steps.
 Result<Plan> plan_of(const Options& options) {
-  const PlanSchema schema = app_plan_schema();
-  if (!options.plan.empty()) return load_plan(options.plan, schema, options.assignments);
-  std::string text;
-  for (const std::string& assignment : options.assignments) {
-    PCM_ASSIGN(text, with_plan_key(text, "--set", assignment));
-  }
-  Plan plan;
-  PCM_ASSIGN(plan.sections, parse_sections(text, "--set", schema.sections,
-                                           "`pcmlab describe` shows what a plan looks like"));
-  return plan;
+  if (options.plan.empty()) return plan_of_board(options.assignments);
+  return load_plan(options.plan, app_plan_schema(), options.assignments);
 }
 
 std::string name_in_group(const CheckInfo& check) {

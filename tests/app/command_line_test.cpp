@@ -207,6 +207,21 @@ TEST(CommandLine, SelftestPassesOnTheMockBoard) {
   EXPECT_GT(devices.at(0).at("busy_s"), 0) << "reading the references takes time";
 }
 
+TEST(CommandLine, DevicesListsTheMockThatIsAskedFor) {
+  const auto json = nlohmann::json::parse(
+      pcmlab({"devices", "--json", "--set", "mock.serial=OTHER", "--set", "mock.word_lines=8"})
+          .out);
+  EXPECT_EQ(json.at(0).at("serial"), "OTHER");
+  EXPECT_EQ(json.at(0).at("word_lines"), 8);
+  const auto broken =
+      nlohmann::json::parse(pcmlab({"devices", "--json", "--set", "faults.lost_replies=1"}).out);
+  EXPECT_EQ(broken.at(0).at("serial"), "MOCK0001");
+  EXPECT_NE(broken.at(0).at("problem"), "");
+  const CommandResult none = pcmlab({"devices", "--set", "mock.chip=no-such-chip"});
+  EXPECT_EQ(none.exit_code, kBadInput);
+  EXPECT_THAT(none.err, HasSubstr("no-such-chip"));
+}
+
 TEST(CommandLine, SelftestTestsTheBoardOfThePlanAndEndsWith7WhenACheckFailed) {
   const TemporaryFolder folder;
   const std::string plan = folder.file("plan.toml",
