@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "app/gui/format.h"
+#include "app/gui/mock_form.h"
 #include "app/gui/theme.h"
 
 namespace pcmlab::gui {
@@ -39,6 +40,13 @@ QString row(const QString& name, const QString& value) {
 
 QString kelvin_text(double t_K) {
   return QString("%1 K (%2 °C)").arg(t_K, 0, 'f', 1).arg(number_text(t_K - 273.15, 3));
+}
+
+/// As options of the command line.
+QStringList as_options(const std::vector<std::string>& assignments) {
+  QStringList options;
+  for (const std::string& assignment : assignments) options << "--set" << text(assignment);
+  return options;
 }
 
 /// How the board is at this moment, and what it allows.
@@ -192,7 +200,17 @@ QWidget* BoardPage::make_results() {
   tabs_->setAccessibleName("Self-test and this machine");
   tabs_->addTab(test, "Self-test");
   tabs_->addTab(findings_, "This machine");
+  mock_ =
+      new MockForm({[this] { mock_changed(); }, [this] { lab().plan_with(mock_->assignments()); }});
+  tabs_->addTab(mock_, "Mock board");
   return tabs_;
+}
+
+void BoardPage::mock_changed() {
+  const std::size_t keys = mock_->assignments().size();
+  tabs_->setTabText(tabs_->indexOf(mock_),
+                    keys == 0 ? QString("Mock board") : QString("Mock board (%1)").arg(keys));
+  ask_boards();
 }
 
 void BoardPage::refresh() {
@@ -222,7 +240,8 @@ void BoardPage::show_example() {
 }
 
 void BoardPage::ask_boards() {
-  boards_.ask(lab().runner.program(), {"devices"}, [this](Result<nlohmann::json> boards) {
+  const QStringList arguments = QStringList{"devices"} + as_options(mock_->assignments());
+  boards_.ask(lab().runner.program(), arguments, [this](Result<nlohmann::json> boards) {
     if (!boards) {
       facts_->setText(text(boards.error().message) + "\n" + text(boards.error().advice));
       return;
@@ -315,6 +334,8 @@ void BoardPage::self_test() {
               << "board.kind=usb"
               << "--set"
               << "board.serial=" + shown->serial;
+  } else {
+    arguments << as_options(mock_->assignments());
   }
   start_->setEnabled(false);
   stop_->setEnabled(true);

@@ -21,6 +21,8 @@ class QTabWidget;
 
 namespace pcmlab::gui {
 
+class MockForm;
+
 class BoardPage : public Page {
  public:
   explicit BoardPage(Lab& lab);
@@ -36,6 +38,8 @@ class BoardPage : public Page {
   };
   QWidget* make_boards();
   QWidget* make_results();
+  /// The mock is another one now.
+  void mock_changed();
   void ask_boards();
   void ask_machine();
   void self_test();
@@ -63,6 +67,7 @@ class BoardPage : public Page {
   QTabWidget* tabs_ = nullptr;
   QTableWidget* checks_ = nullptr;
   QTableWidget* findings_ = nullptr;
+  MockForm* mock_ = nullptr;
 };
 
 }  // namespace pcmlab::gui

@@ -76,6 +76,10 @@ MainWindow::MainWindow() {
                              const std::filesystem::path& folder) {
     start_runner(arguments, of, folder);
   };
+  lab_.plan_with = [this](const std::vector<std::string>& assignments) {
+    show_page_of(new_run());
+    new_run().set_keys(assignments);
+  };
   message_time_.setSingleShot(true);
   connect(&message_time_, &QTimer::timeout, this, [this] { message_->clear(); });
   connect(&until_there_, &QTimer::timeout, this, [this] {
@@ -152,10 +156,7 @@ void MainWindow::make_actions() {
   file->addSeparator();
   add_action(file, "&Quit", QKeySequence("Ctrl+Q"), [this] { close(); });
   QMenu* run = menuBar()->addMenu("&Run");
-  add_action(run, "&New run", QKeySequence::New, [this] {
-    const auto page = std::find(pages_.begin(), pages_.end(), &new_run());
-    show_page(static_cast<int>(page - pages_.begin()));
-  });
+  add_action(run, "&New run", QKeySequence::New, [this] { show_page_of(new_run()); });
   add_action(run, "Save the plan &as…", QKeySequence::Save, [this] {
     if (page() == &new_run()) new_run().ask_save();
   });
@@ -303,8 +304,12 @@ void MainWindow::open_plan(const std::filesystem::path& plan,
   }
   const auto opened = new_run().open_plan(plan);
   if (!opened) return error_bar_->show_error(opened.error());
-  const auto page = std::find(pages_.begin(), pages_.end(), &new_run());
-  show_page(static_cast<int>(page - pages_.begin()));
+  show_page_of(new_run());
+}
+
+void MainWindow::show_page_of(const Page& page) {
+  const auto found = std::find(pages_.begin(), pages_.end(), &page);
+  show_page(static_cast<int>(found - pages_.begin()));
 }
 
 void MainWindow::open_any(const QString& file) {

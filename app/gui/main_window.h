@@ -37,6 +37,7 @@ class MainWindow : public QMainWindow {
   /// open, else to `database`. What is wrong with the file is said in the bar at the top.
   void open_plan(const std::filesystem::path& plan, const std::filesystem::path& database);
   void show_page(int index);
+  void show_page_of(const Page& page);
   /// Tests have one of their own.
   void set_runner(const std::filesystem::path& program) { lab_.runner.set_program(program); }
   void choose_run(db::RowId run);

@@ -465,14 +465,26 @@ void NewRunPage::show_part(const PlanPart& part) {
 void NewRunPage::edit(const std::string& key, const std::string& toml) {
   std::string part = part_.section;
   if (part_.step > 0) part.append(".").append(std::to_string(part_.step));
-  std::string assignment = part;
-  assignment.append(".").append(key).append("=").append(toml);
-  const auto changed = with_plan_key(plan_text(), kSource, assignment);
+  part.append(".").append(key);
+  const auto changed = toml.empty()
+                           ? without_plan_key(plan_text(), kSource, part)
+                           : with_plan_key(plan_text(), kSource, part.append("=").append(toml));
   if (!changed) {
     form_->show_error(key, text(changed.error().message));
     return show_error(&changed.error());
   }
   replace_text(*changed);
+  check_text();
+}
+
+void NewRunPage::set_keys(const std::vector<std::string>& assignments) {
+  std::string changed = plan_text();
+  for (const std::string& assignment : assignments) {
+    auto next = with_plan_key(changed, kSource, assignment);
+    if (!next) return lab().show_error(next.error());
+    changed = std::move(*next);
+  }
+  replace_text(changed);
   check_text();
 }
 

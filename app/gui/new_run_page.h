@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/gui/page.h"
 #include "app/gui/plan_text.h"
@@ -41,6 +42,8 @@ class NewRunPage : public Page {
   /// Errors: NotFound, Io.
   Result<void> open_plan(const std::filesystem::path& file);
   void set_plan(const std::string& text, const std::filesystem::path& folder);
+  /// "SECTION.KEY=VALUE", each as if a person had entered it.
+  void set_keys(const std::vector<std::string>& assignments);
   std::string plan_text() const;
   void start();
   void add_to_queue();

@@ -9,6 +9,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/gui/follower.h"
 #include "app/gui/reading_thread.h"
@@ -37,6 +39,8 @@ struct Lab {
       start_runner;
   /// Plans into the queue; relative paths in them begin in that folder. Says how it went.
   std::function<void(const QStringList& plans, const std::filesystem::path& folder)> add_to_queue;
+  /// Sets keys, "SECTION.KEY=VALUE", in the plan of the page for a new run, and shows that page.
+  std::function<void(const std::vector<std::string>& assignments)> plan_with;
   Runner runner;
 
   const FollowedRun* followed_run() const {

@@ -8,6 +8,7 @@
 #include <QLineEdit>
 #include <QRegularExpression>
 #include <QSignalBlocker>
+#include <QToolButton>
 #include <utility>
 
 #include "app/gui/format.h"
@@ -69,8 +70,21 @@ PlanForm::PlanForm(const ParameterTable& table,
     auto* unit = new QLabel(with_micro(text(parameter.unit)));
     unit->setObjectName("Soft");
     grid->addWidget(unit, line, 2);
-    grid->addWidget(row.error, ++line, 0, 1, 3);
-    grid->addWidget(help, ++line, 0, 1, 3);
+    row.take_out = new QToolButton;
+    row.take_out->setObjectName("TakeOut_" + text(parameter.name));
+    row.take_out->setAccessibleName("Default for " + text(parameter.name));
+    row.take_out->setText(QString(QChar(0xD7)));
+    row.take_out->setAutoRaise(true);
+    row.take_out->setToolTip("Takes it out: the default, " + shown(parameter.default_value));
+    QSizePolicy place = row.take_out->sizePolicy();
+    place.setRetainSizeWhenHidden(true);
+    row.take_out->setSizePolicy(place);
+    row.take_out->hide();
+    connect(row.take_out, &QToolButton::clicked, this,
+            [this, name = parameter.name] { changed_(name, {}); });
+    grid->addWidget(row.take_out, line, 3);
+    grid->addWidget(row.error, ++line, 0, 1, 4);
+    grid->addWidget(help, ++line, 0, 1, 4);
     grid->setRowMinimumHeight(++line, 8);
     ++line;
     rows_[parameter.name] = row;
@@ -121,6 +135,7 @@ void PlanForm::show_values(const ParameterValues& values) {
     font.setBold(given);
     row.name->setFont(font);
     row.name->setToolTip(given ? "the plan says so" : "default");
+    row.take_out->setVisible(given);
     const QSignalBlocker quiet(row.field);
     if (auto* box = qobject_cast<QCheckBox*>(row.field)) {
       box->setChecked(std::get<bool>(found->second));

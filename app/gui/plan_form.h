@@ -12,12 +12,14 @@
 #include "experiments/engine/plan.h"
 
 class QLabel;
+class QToolButton;
 
 namespace pcmlab::gui {
 
 class PlanForm : public QWidget {
  public:
-  /// \param changed  a value as TOML, when a person has entered it.
+  /// \param changed  a value as TOML, when a person has entered it; empty: the key is to be the
+  /// default again, and not to be given.
   PlanForm(const ParameterTable& table,
            std::function<void(const std::string& key, const std::string& toml)> changed);
 
@@ -34,6 +36,7 @@ class PlanForm : public QWidget {
     QWidget* field = nullptr;
     QLabel* error = nullptr;
     QLabel* name = nullptr;
+    QToolButton* take_out = nullptr;
   };
   QWidget* make_field(const Parameter& parameter);
 

@@ -2,11 +2,17 @@
 #include "app/gui/board_page.h"
 
 #include <QLabel>
+#include <QLineEdit>
 #include <QListWidget>
 #include <QPushButton>
 #include <QTableWidget>
+#include <QTest>
+#include <algorithm>
 
 #include "app/gui/error_bar.h"
+#include "app/gui/mock_form.h"
+#include "app/gui/new_run_page.h"
+#include "app/gui/plan_form.h"
 #include "app/gui/theme.h"
 #include "tests/gui/desktop.h"
 
@@ -20,6 +26,16 @@ class BoardPageTest : public Desktop {
     window().set_runner(PCMLAB_PROGRAM);
     open_window();
     page<BoardPage>("Board");
+  }
+  MockForm& mock() { return *ours<MockForm>(*window().page()).front(); }
+  void enter(const std::string& section, const std::string& key, const QString& value) {
+    auto* line = qobject_cast<QLineEdit*>(mock().form(section).field(key));
+    ASSERT_NE(line, nullptr) << key;
+    line->setFocus();
+    line->selectAll();
+    QTest::keyClicks(line, value);
+    QTest::keyClick(line, Qt::Key_Return);
+    settle();
   }
 };
 
@@ -63,6 +79,45 @@ TEST_F(BoardPageTest, ShowsWhatItWasToldInTheColoursOfTheTheme) {
     EXPECT_EQ(widget<QTableWidget>("Checks").item(0, 1)->foreground().color(), colours.complete);
     EXPECT_GT(widget<QTableWidget>("Findings").rowCount(), 3);
   }
+}
+
+TEST_F(BoardPageTest, AsksAndTestsTheMockBoardThatIsChosen) {
+  open_page();
+  EXPECT_FALSE(widget<QPushButton>("MockDefaults").isEnabled());
+  enter("mock", "serial", "B7");
+  enter("mock", "word_lines", "8");
+  enter("faults", "reference_error", "0.3");
+  EXPECT_EQ(widget<QListWidget>("Boards").item(0)->text(), "mock  B7");
+  EXPECT_TRUE(widget<QLabel>("BoardFacts").text().contains("8 × 2048 lines"));
+  widget<QPushButton>("SelfTest").click();
+  settle();
+  EXPECT_TRUE(widget<QLabel>("SelfTestResult").text().contains(", 1 failed"))
+      << widget<QLabel>("SelfTestResult").text().toStdString();
+  widget<QPushButton>("MockDefaults").click();
+  settle();
+  EXPECT_EQ(widget<QListWidget>("Boards").item(0)->text(), "mock  MOCK0001");
+}
+
+TEST_F(BoardPageTest, SaysAtTheKeyWhatIsWrongWithTheMockBoardAndKeepsTheOneBefore) {
+  open_page();
+  enter("mock", "seed", "-1");
+  const auto errors = mock().form("mock").findChildren<QLabel*>("FieldError");
+  EXPECT_TRUE(std::any_of(errors.begin(), errors.end(),
+                          [](QLabel* each) { return each->text().contains("seed"); }));
+  EXPECT_TRUE(mock().assignments().empty());
+  enter("mock", "chip", "no-such-chip");
+  EXPECT_TRUE(widget<QLabel>("BoardFacts").text().contains("no-such-chip"));
+}
+
+TEST_F(BoardPageTest, WritesItsMockBoardIntoThePlanOfANewRun) {
+  open_page();
+  enter("mock", "seed", "77");
+  enter("mock", "chip", "hermes");
+  widget<QPushButton>("RunOnMock").click();
+  const auto* page = dynamic_cast<NewRunPage*>(window().page());
+  ASSERT_NE(page, nullptr);
+  EXPECT_NE(page->plan_text().find("seed = 77\n"), std::string::npos) << page->plan_text();
+  EXPECT_NE(page->plan_text().find("chip = \"hermes\"\n"), std::string::npos);
 }
 
 TEST_F(BoardPageTest, EndsATestWhenAskedTo) {

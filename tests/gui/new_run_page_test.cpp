@@ -10,6 +10,7 @@
 #include <QProcess>
 #include <QPushButton>
 #include <QTest>
+#include <QToolButton>
 #include <csignal>
 
 #include "app/gui/error_bar.h"
@@ -136,6 +137,21 @@ TEST_F(NewRunPageTest, WritesWhatIsEnteredIntoTheTextAndKeepsComments) {
       << shown.plan_text();
   words().undo();
   EXPECT_EQ(shown.plan_text().find("[board]"), std::string::npos) << "as if it had been typed";
+}
+
+TEST_F(NewRunPageTest, TakesAKeyOutOfTheText) {
+  NewRunPage& shown = open_page();
+  choose_part("1  program");
+  auto& take_out = widget<QToolButton>("TakeOut_tolerance_uS");
+  EXPECT_FALSE(take_out.isHidden());
+  EXPECT_TRUE(widget<QToolButton>("TakeOut_max_iterations").isHidden()) << "has its default";
+  take_out.click();
+  EXPECT_EQ(shown.plan_text().find("tolerance_uS"), std::string::npos) << shown.plan_text();
+  EXPECT_EQ(verdict(), "A good plan.");
+  EXPECT_EQ(field<QLineEdit>("tolerance_uS").text(), "0.25") << "the default";
+  EXPECT_TRUE(widget<QToolButton>("TakeOut_tolerance_uS").isHidden());
+  words().undo();
+  EXPECT_EQ(shown.plan_text(), kPlan);
 }
 
 TEST_F(NewRunPageTest, ShowsInTheFormWhatIsTyped) {
