@@ -42,13 +42,17 @@ struct ListedBoard {
   std::optional<Error> problem;
 };
 
+bool is_of_the_plan(ErrorCode code) {
+  return code == ErrorCode::BadPlan || code == ErrorCode::NotFound || code == ErrorCode::BadFile;
+}
+
 /// \param plan  with its sections [mock] and [faults]
 Result<ListedBoard> the_mock(const Plan& plan) {
   const ParameterValues& mock = plan.section("mock");
   ListedBoard listed{"mock", "this program", mock.text("serial"), {}, {}};
   const Result<std::unique_ptr<Board>> board = open_mock(mock, plan.section("faults"));
-  if (!board && board.error().code == ErrorCode::BadPlan) return tl::unexpected(board.error());
-  // It may have been told to be out of order.
+  // It may have been told to be out of order; a chip that is none is a mistake.
+  if (!board && is_of_the_plan(board.error().code)) return tl::unexpected(board.error());
   Result<Condition> now = board ? condition(**board) : tl::unexpected(board.error());
   if (now) {
     listed.condition = std::move(*now);
