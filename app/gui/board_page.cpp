@@ -176,7 +176,7 @@ QWidget* BoardPage::make_results() {
   checks_ = table({"Check", "Verdict", "Rule", "Found"}, "Checks of the self-test");
   checks_->setObjectName("Checks");
   checks_->setColumnWidth(0, 170);
-  checks_->setColumnWidth(1, 60);
+  checks_->setColumnWidth(1, 76);
   checks_->setColumnWidth(2, 280);
   findings_ = table({"Check", "Verdict", "Found, and what to do"}, "This machine");
   findings_->setObjectName("Findings");

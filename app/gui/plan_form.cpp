@@ -69,7 +69,7 @@ PlanForm::PlanForm(const ParameterTable& table,
     grid->addWidget(row.field, line, 1);
     auto* unit = new QLabel(with_micro(text(parameter.unit)));
     unit->setObjectName("Soft");
-    grid->addWidget(unit, line, 2);
+    grid->addWidget(unit, line, 3);
     row.take_out = new QToolButton;
     row.take_out->setObjectName("TakeOut_" + text(parameter.name));
     row.take_out->setAccessibleName("Default for " + text(parameter.name));
@@ -82,7 +82,7 @@ PlanForm::PlanForm(const ParameterTable& table,
     row.take_out->hide();
     connect(row.take_out, &QToolButton::clicked, this,
             [this, name = parameter.name] { changed_(name, {}); });
-    grid->addWidget(row.take_out, line, 3);
+    grid->addWidget(row.take_out, line, 2);
     grid->addWidget(row.error, ++line, 0, 1, 4);
     grid->addWidget(help, ++line, 0, 1, 4);
     grid->setRowMinimumHeight(++line, 8);
