@@ -4,7 +4,8 @@
 #include <QApplication>
 
 int main(int argc, char** argv) {
-  qputenv("QT_QPA_PLATFORM", "offscreen");
+  // xvfb-run with QT_QPA_PLATFORM=xcb drives the widgets of a window on a screen.
+  if (!qEnvironmentVariableIsSet("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");
   qputenv("XDG_DATA_DIRS", PCMLAB_TEST_SHARE);
   QApplication::setOrganizationName("pcmlab-test");
   QApplication::setApplicationName("pcmlab-test");

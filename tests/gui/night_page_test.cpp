@@ -166,7 +166,7 @@ TEST_F(NightPageTest, WorksOffTheQueueInAProcessOfItsOwnAndFollowsItsRuns) {
   ASSERT_TRUE(wait_until([&] { return cell(1, "State") == "done"; }));
   EXPECT_EQ(cell(0, "State"), "done");
   EXPECT_EQ(cell(1, "Run"), "3");
-  EXPECT_EQ(window().lab().run, 3) << "the run that began last";
+  EXPECT_TRUE(wait_until([&] { return window().lab().run == 3; })) << "the run that began last";
   EXPECT_TRUE(wait_until([&] { return log().contains("ended: complete"); })) << log().toStdString();
   EXPECT_TRUE(log().contains("step: step 2, retention, began"));
   EXPECT_LT(log().indexOf("ended: complete"), log().indexOf("began the run")) << "newest first";
