@@ -54,13 +54,14 @@ const char* name_of(UsbSpeed speed) { return speed == UsbSpeed::High ? "high" : 
 /// A mock board on a port of the kernel.
 class KernelTestBase : public ::testing::Test {
  protected:
-  void make(UsbSpeed speed, const mock::FaultPlan& faults = {}, const mock::BoardPace& pace = {}) {
+  void make(UsbSpeed speed, const mock::FaultPlan& faults = {}, const mock::BoardPace& pace = {},
+            ArrayShape shape = kShape) {
     mock::MockBoardSettings settings;
     settings.serial = "KERNEL01";
     if (pace.time_scale > 0) settings.capabilities &= ~std::uint32_t{wire::kVirtualTime};
     settings.ledger_batches = 100000;
     auto board = std::make_unique<mock::FaultyBoard>(
-        mock::PcmChip(TestBench::good_devices(), kShape, 1, 1), settings, faults);
+        mock::PcmChip(TestBench::good_devices(), shape, 1, 1), settings, faults);
     mock::UsbIdentity identity;
     identity.serial = settings.serial;
     port_.reset();  // of the board before it
@@ -308,7 +309,8 @@ class UsbfsLimit {
   std::string before_ = read_text(kFile);
 };
 
-/// That the programming below is of; --busy-devices=N of the program.
+/// That the programming below is of, on the whole array if need be; --busy-devices=N of the
+/// program.
 std::size_t busy_devices = 16384;
 
 TEST_F(OneSpeedTest, WithSeveralRequestsInFlightTheChipIsBusier) {
@@ -318,9 +320,10 @@ TEST_F(OneSpeedTest, WithSeveralRequestsInFlightTheChipIsBusier) {
   pace.time_scale /= kSlower;
   pace.latency *= static_cast<int>(kSlower);
   pace.bytes_per_s /= kSlower;
+  const ArrayShape shape = busy_devices > kShape.device_count() ? kWholeArray : kShape;
   std::vector<double> busy;
   for (const std::size_t in_flight : {std::size_t{1}, std::size_t{16}}) {
-    make(UsbSpeed::High, {}, pace);
+    make(UsbSpeed::High, {}, pace, shape);
     plug_in();
     const auto board = open({}, {.max_requests_in_flight = in_flight});
     ASSERT_NE(board, nullptr);
