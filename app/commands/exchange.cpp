@@ -15,6 +15,16 @@
 namespace pcmlab::app {
 namespace {
 
+/// FusionConverter, from the command line.
+struct ConverterOptions {
+  double g_max_uS = kFusionGMaxUs;
+  std::size_t most_inputs = 0, most_outputs = 0;
+
+  FusionConverter converter() const {
+    return {Conductance::from_uS(g_max_uS), most_inputs, most_outputs};
+  }
+};
+
 struct ExportOptions {
   db::RowId run = 0;
   std::string network;
@@ -22,7 +32,7 @@ struct ExportOptions {
   std::filesystem::path output;
   std::filesystem::path header;
   int sweep = 0;
-  double g_max_uS = kFusionGMaxUs;
+  ConverterOptions converter;
   bool force = false;
 };
 
@@ -30,28 +40,28 @@ struct ImportOptions {
   std::filesystem::path csv;
   std::filesystem::path plan;
   std::vector<std::string> assignments;
-  double g_max_uS = kFusionGMaxUs;
+  ConverterOptions converter;
 };
 
 /// The layers of a Fusion CSV: of a network, or of a run's targets or of one of its sweeps.
 Result<std::vector<FusionLayer>> layers_of(const Session& session, const ExportOptions& options) {
-  const Conductance g_max = Conductance::from_uS(options.g_max_uS);
+  const FusionConverter converter = options.converter.converter();
   if (!options.network.empty()) {
     PCM_ASSIGN(const Network network, load_plan_network(options.network));
-    return fusion_layers(network, g_max);
+    return fusion_layers(network, converter);
   }
   PCM_ASSIGN(db::RunStore store, db::RunStore::open_read_only(session.database));
   if (options.sweep == 0) {
     PCM_ASSIGN(const db::RunRow run, store.run(options.run));
     PCM_ASSIGN(const Network network, network_of(store, run));
-    return fusion_layers(network, g_max);
+    return fusion_layers(network, converter);
   }
   PCM_ASSIGN(const auto measured, find_measured_run(store, options.run, options.sweep));
   PCM_ASSIGN(const Network network, network_of(store, measured.run));
   PCM_ASSIGN(
       const auto magnitudes,
       measured_magnitudes(store, measured, measured.network.readings.front(), weights_of(network)));
-  return fusion_layers(network, g_max, magnitudes);
+  return fusion_layers(network, converter, magnitudes);
 }
 
 Result<void> write_fusion(const Session& session, const ExportOptions& options, OutputFile& file) {
@@ -106,8 +116,7 @@ Result<void> import_fusion(const Session& session, const ImportOptions& options)
   PCM_ASSIGN(const Network network, load_plan_network(plan.section("network")));
   PCM_ASSIGN(const auto layers, read_fusion_csv(options.csv));
   PCM_ASSIGN(const auto weights,
-             fusion_weights(network, layers, Conductance::from_uS(options.g_max_uS),
-                            options.csv.string()));
+             fusion_weights(network, layers, options.converter.converter(), options.csv.string()));
   const ParameterValues& section = plan.section("images");
   PCM_ASSIGN(const Dataset images,
              load_plan_images(section, network, Split::Test,
@@ -145,12 +154,16 @@ Result<void> import_fusion(const Session& session, const ImportOptions& options)
   return {};
 }
 
-void add_g_max(CLI::App& command, double& g_max_uS) {
+void add_converter(CLI::App& command, ConverterOptions& options) {
   command
-      .add_option("--g-max-uS", g_max_uS,
+      .add_option("--g-max-uS", options.g_max_uS,
                   "fusion: conductance of the largest weight of a row; as in aihwkit's converter")
       ->check(CLI::Range(kFusionLeastGMaxUs, kFusionGMaxUs))
       ->capture_default_str();
+  command.add_option("--tile-inputs", options.most_inputs,
+                     "fusion: max_input_size of aihwkit's mapping; layers with more inputs are "
+                     "several tiles; 0 = one tile each");
+  command.add_option("--tile-outputs", options.most_outputs, "fusion: likewise max_output_size");
 }
 
 }  // namespace
@@ -175,7 +188,7 @@ void add_export(CLI::App& app, Session& session) {
   sweep->excludes(network);
   command->add_option("--header-of", options->header,
                       "fusion: ids, classes and names as in this file of fusion_export()");
-  add_g_max(*command, options->g_max_uS);
+  add_converter(*command, options->converter);
   command->add_flag("--force", options->force, "replace the file if there is one");
   command->callback([&session, options, run, network] {
     if (run->count() == 0 && network->count() == 0) {
@@ -197,7 +210,7 @@ void add_import_fusion(CLI::App& app, Session& session) {
   command->add_option("CSV", options->csv, "conductances as aihwkit exchanges them")->required();
   command->add_option("PLAN", options->plan, "plan file that names network and images")->required();
   add_plan_assignments(*command, options->assignments);
-  add_g_max(*command, options->g_max_uS);
+  add_converter(*command, options->converter);
   command->callback([&session, options] { session.end(import_fusion(session, *options)); });
 }
 

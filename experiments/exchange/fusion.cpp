@@ -39,18 +39,52 @@ std::vector<Matrix> matrices_of(const Network& network, const WeightSet& weights
   return matrices;
 }
 
-/// g_max / max|W| of a row, in aihwkit's float32.
-float scale_of(const Matrix& matrix, std::size_t row, const WeightSet& weights, Conductance g_max) {
+struct Range {
+  std::size_t begin, end;
+};
+
+/// As few parts as are allowed, the first ones one longer where they cannot be equal.
+std::vector<Range> parts_of(std::size_t size, std::size_t most) {
+  const std::size_t count = most == 0 ? 1 : (size + most - 1) / most;
+  std::vector<Range> parts;
+  for (std::size_t part = 0, begin = 0; part < count; ++part) {
+    const std::size_t end = begin + size / count + (part < size % count ? 1 : 0);
+    parts.push_back({begin, end});
+    begin = end;
+  }
+  return parts;
+}
+
+/// g_max / max|W| of a row in a tile, in aihwkit's float32.
+float scale_of(const Matrix& matrix, std::size_t row, Range columns, const WeightSet& weights,
+               Conductance g_max) {
   float largest = 0;
-  for (std::size_t column = 0; column < matrix.columns; ++column) {
+  for (std::size_t column = columns.begin; column < columns.end; ++column) {
     largest = std::max(largest, std::abs(weights.values[matrix.weight(row, column)]));
   }
   return static_cast<float>(g_max.uS()) / std::max(largest, kZeroClip);
 }
 
+/// Every weight's index and scale in the order of the file: the tiles of the first inputs, then
+/// those of the next; in a tile [output][input].
+template <class Visit>
+void visit_weights(const Matrix& matrix, const WeightSet& weights, const FusionConverter& converter,
+                   Visit visit) {
+  for (const Range columns : parts_of(matrix.columns, converter.most_inputs)) {
+    for (const Range rows : parts_of(matrix.rows, converter.most_outputs)) {
+      for (std::size_t row = rows.begin; row < rows.end; ++row) {
+        const float scale = scale_of(matrix, row, columns, weights, converter.g_max);
+        for (std::size_t column = columns.begin; column < columns.end; ++column) {
+          visit(matrix.weight(row, column), scale);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
-std::vector<FusionLayer> fusion_layers(const Network& network, Conductance g_max,
+std::vector<FusionLayer> fusion_layers(const Network& network, const FusionConverter& converter,
                                        std::span<const float> magnitudes) {
   const WeightSet weights = weights_of(network);
   std::vector<FusionLayer> layers;
@@ -62,15 +96,11 @@ std::vector<FusionLayer> fusion_layers(const Network& network, Conductance g_max
     layer.height = static_cast<std::int64_t>(matrix.rows);
     layer.width = static_cast<std::int64_t>(matrix.columns);
     layer.g_uS.reserve(matrix.rows * matrix.columns);
-    for (std::size_t row = 0; row < matrix.rows; ++row) {
-      const float scale = scale_of(matrix, row, weights, g_max);
-      for (std::size_t column = 0; column < matrix.columns; ++column) {
-        const std::size_t w = matrix.weight(row, column);
-        layer.g_uS.push_back(magnitudes.empty() ? std::min(std::abs(weights.values[w] * scale),
-                                                           static_cast<float>(g_max.uS()))
-                                                : magnitudes[w] * scale);
-      }
-    }
+    const auto g_max = static_cast<float>(converter.g_max.uS());
+    visit_weights(matrix, weights, converter, [&](std::size_t w, float scale) {
+      layer.g_uS.push_back(magnitudes.empty() ? std::min(std::abs(weights.values[w] * scale), g_max)
+                                              : magnitudes[w] * scale);
+    });
     layers.push_back(std::move(layer));
   }
   return layers;
@@ -101,22 +131,21 @@ Result<void> take_header(std::vector<FusionLayer>& layers, const std::vector<Fus
 }
 
 Result<std::vector<float>> fusion_weights(const Network& network,
-                                          const std::vector<FusionLayer>& layers, Conductance g_max,
+                                          const std::vector<FusionLayer>& layers,
+                                          const FusionConverter& converter,
                                           const std::string& source) {
-  WeightSet weights = weights_of(network);
-  std::vector<FusionLayer> own = fusion_layers(network, g_max);
+  const WeightSet own_weights = weights_of(network);
+  WeightSet weights = own_weights;
+  std::vector<FusionLayer> own = fusion_layers(network, converter);
   PCM_TRY(take_header(own, layers, source));  // the same sizes
-  const std::vector<Matrix> matrices = matrices_of(network, weights);
+  const std::vector<Matrix> matrices = matrices_of(network, own_weights);
   for (std::size_t i = 0; i < matrices.size(); ++i) {
-    const Matrix& matrix = matrices[i];
-    for (std::size_t row = 0; row < matrix.rows; ++row) {
-      const float scale = scale_of(matrix, row, weights, g_max);
-      for (std::size_t column = 0; column < matrix.columns; ++column) {
-        float& weight = weights.values[matrix.weight(row, column)];
-        const float g_uS = layers[i].g_uS[row * matrix.columns + column];
-        weight = weight == 0 ? 0 : std::copysign(1.0f, weight) * g_uS / scale;
-      }
-    }
+    auto g_uS = layers[i].g_uS.begin();
+    visit_weights(matrices[i], own_weights, converter, [&](std::size_t w, float scale) {
+      float& weight = weights.values[w];
+      weight = weight == 0 ? 0 : std::copysign(1.0f, weight) * *g_uS / scale;
+      ++g_uS;
+    });
   }
   return weights.values;
 }

@@ -21,7 +21,7 @@ struct FusionLayer {
   std::string name;         ///< of the module
   std::int64_t height = 0;  ///< outputs
   std::int64_t width = 0;   ///< inputs of one output, without a bias
-  std::vector<float> g_uS;  ///< [output][input]
+  std::vector<float> g_uS;  ///< [output][input], tile after tile
 };
 
 /// Five header lines with one field a layer (id, class, num_weights, height, width), a line of

@@ -161,6 +161,21 @@ TEST_F(Exchange, TheNetworksOwnTargetsGiveItsOwnAccuracy) {
   EXPECT_THAT(said.out, AllOf(HasSubstr("1,194 off by 0.000 %"), HasSubstr("200 images")));
 }
 
+TEST_F(Exchange, TilesAreReadAsTheyWereWritten) {
+  const std::vector<std::string> tiles{"--tile-inputs", "10", "--tile-outputs", "7"};
+  std::vector<std::string> arguments{"--network", path("small.onnx"), "--format", "fusion"};
+  arguments.insert(arguments.end(), tiles.begin(), tiles.end());
+  ASSERT_EQ(exported("tiles.csv", arguments).exit_code, kDone);
+  const auto weight_error = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"import-fusion", path("tiles.csv"), plan, "--json"});
+    const CommandResult read = pcmlab(options);
+    EXPECT_EQ(read.exit_code, kDone) << read.err;
+    return nlohmann::json::parse(read.out)["relative_weight_error"].get<double>();
+  };
+  EXPECT_LT(weight_error(tiles), 1e-6);
+  EXPECT_GT(weight_error({}), 0.1);
+}
+
 TEST_F(Exchange, MeasuredConductancesComeBackAsWeightsThatAreOffByTheirNoise) {
   ASSERT_EQ(run().exit_code, kDone);
   ASSERT_EQ(exported("m.csv", {"1", "--format", "fusion", "--sweep", "1"}).exit_code, kDone);

@@ -19,7 +19,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const Conductance kGMax = Conductance::from_uS(40);
+const FusionConverter kOneTile;  // 40 uS
 
 /// conv 2 -> 3 without bias, dense 3 -> 2 with one.
 Network small_network() {
@@ -54,7 +54,7 @@ TEST_F(FusionCsv, IsWrittenAsAihwkitWritesIt) {
 }
 
 TEST_F(FusionCsv, IsReadBackBitForBit) {
-  std::vector<FusionLayer> layers = fusion_layers(small_network(), kGMax);
+  std::vector<FusionLayer> layers = fusion_layers(small_network(), kOneTile);
   layers[0].name = "a, \"quoted\" name";
   written(layers);
   const auto back = read_fusion_csv(path()).value();
@@ -112,7 +112,7 @@ TEST_F(FusionCsv, NamesTheLineThatIsWrong) {
 TEST(Fusion, ScalesEachOutputsRowToGMaxAndLeavesBiasesOut) {
   const Network network = small_network();
   const WeightSet weights = weights_of(network);
-  const auto layers = fusion_layers(network, kGMax);
+  const auto layers = fusion_layers(network, kOneTile);
   ASSERT_EQ(layers.size(), 2u);
   EXPECT_EQ(layers[0].class_name, "AnalogConv2d");
   EXPECT_EQ(layers[0].height, 3);
@@ -140,20 +140,52 @@ TEST(Fusion, ScalesEachOutputsRowToGMaxAndLeavesBiasesOut) {
 TEST(Fusion, GivesTheNetworksWeightsBackFromItsOwnTargets) {
   const Network network = small_network();
   const WeightSet weights = weights_of(network);
-  const auto layers = fusion_layers(network, kGMax);
-  const auto back = fusion_weights(network, layers, kGMax, "x.csv").value();
+  const auto layers = fusion_layers(network, kOneTile);
+  const auto back = fusion_weights(network, layers, kOneTile, "x.csv").value();
   ASSERT_EQ(back.size(), weights.values.size());
+  for (std::size_t w = 0; w < back.size(); ++w) EXPECT_FLOAT_EQ(back[w], weights.values[w]);
+}
+
+/// 5 outputs, 7 inputs, at most 3 of each: outputs 0-2 and 3-4, inputs 0-2, 3-4 and 5-6.
+TEST(Fusion, ListsTheTilesOfALayerAsAihwkitDoes) {
+  test::OnnxFile file({7, 1, 1}, 5);
+  const Network network = file.network(file.dense(file.average("images"), 7, 5)).value();
+  const WeightSet weights = weights_of(network);
+  FusionConverter tiles;
+  tiles.most_inputs = tiles.most_outputs = 3;
+  const auto layers = fusion_layers(network, tiles);
+  ASSERT_EQ(layers.size(), 1u);
+  EXPECT_EQ(layers[0].height, 5);
+  EXPECT_EQ(layers[0].width, 7);
+  ASSERT_EQ(layers[0].g_uS.size(), 35u);
+  std::size_t place = 0;
+  for (const auto& [first_in, end_in] : {std::pair{0u, 3u}, {3u, 5u}, {5u, 7u}}) {
+    for (const auto& [first_out, end_out] : {std::pair{0u, 3u}, {3u, 5u}}) {
+      for (std::size_t out = first_out; out < end_out; ++out) {
+        const float* row = &weights.values[out * 8];  // the eighth is the bias
+        float largest = 0;
+        for (std::size_t in = first_in; in < end_in; ++in) {
+          largest = std::max(largest, std::abs(row[in]));
+        }
+        for (std::size_t in = first_in; in < end_in; ++in) {
+          EXPECT_FLOAT_EQ(layers[0].g_uS[place++], 40.0f * std::abs(row[in]) / largest)
+              << "output " << out << ", input " << in;
+        }
+      }
+    }
+  }
+  const auto back = fusion_weights(network, layers, tiles, "x.csv").value();
   for (std::size_t w = 0; w < back.size(); ++w) EXPECT_FLOAT_EQ(back[w], weights.values[w]);
 }
 
 TEST(Fusion, KeepsSignsAndBiasesAndTakesMagnitudesFromTheFile) {
   const Network network = small_network();
   const WeightSet weights = weights_of(network);
-  auto layers = fusion_layers(network, kGMax);
+  auto layers = fusion_layers(network, kOneTile);
   for (FusionLayer& layer : layers) {
     for (float& g_uS : layer.g_uS) g_uS *= 0.5f;
   }
-  const auto back = fusion_weights(network, layers, kGMax, "x.csv").value();
+  const auto back = fusion_weights(network, layers, kOneTile, "x.csv").value();
   for (std::size_t w = 0; w < back.size(); ++w) {
     const bool bias = w >= 54 && (w - 54) % 4 == 3;
     EXPECT_FLOAT_EQ(back[w], (bias ? 1.0f : 0.5f) * weights.values[w]) << w;
@@ -164,8 +196,8 @@ TEST(Fusion, TakesMeasuredMagnitudesInPlaceOfTargets) {
   const Network network = small_network();
   std::vector<float> magnitudes = weights_of(network).values;
   for (float& value : magnitudes) value = 0.9f * std::abs(value);
-  const auto layers = fusion_layers(network, kGMax, magnitudes);
-  const auto targets = fusion_layers(network, kGMax);
+  const auto layers = fusion_layers(network, kOneTile, magnitudes);
+  const auto targets = fusion_layers(network, kOneTile);
   for (std::size_t l = 0; l < 2; ++l) {
     for (std::size_t i = 0; i < layers[l].g_uS.size(); ++i) {
       EXPECT_NEAR(layers[l].g_uS[i], 0.9f * targets[l].g_uS[i], 1e-4);
@@ -175,18 +207,18 @@ TEST(Fusion, TakesMeasuredMagnitudesInPlaceOfTargets) {
 
 TEST(Fusion, RefusesLayersOfAnotherNetwork) {
   const Network network = small_network();
-  auto layers = fusion_layers(network, kGMax);
+  auto layers = fusion_layers(network, kOneTile);
   std::swap(layers[0], layers[1]);
-  EXPECT_THAT(error_of(fusion_weights(network, layers, kGMax, "x.csv"), ErrorCode::BadFile),
+  EXPECT_THAT(error_of(fusion_weights(network, layers, kOneTile, "x.csv"), ErrorCode::BadFile),
               AllOf(HasSubstr("x.csv"), HasSubstr("2 x 3"), HasSubstr("3 x 18")));
   layers.pop_back();
-  EXPECT_THAT(error_of(fusion_weights(network, layers, kGMax, "x.csv"), ErrorCode::BadFile),
+  EXPECT_THAT(error_of(fusion_weights(network, layers, kOneTile, "x.csv"), ErrorCode::BadFile),
               HasSubstr("1 layers, but the network has 2"));
 }
 
 TEST(Fusion, TakesIdsClassesAndNamesFromAnotherFile) {
   const Network network = small_network();
-  auto layers = fusion_layers(network, kGMax);
+  auto layers = fusion_layers(network, kOneTile);
   auto other = layers;
   other[0].id = "7";
   other[0].class_name = "AnalogConv2dMapped";
