@@ -37,7 +37,7 @@ std::vector<Parameter> program_parameters() {
       real("verify_delay_s", "s", 10, 0, 3600,
            "at least so long after the pulses is verified [E]; shorter saves chip time, but the "
            "devices drift further by the first sweep"),
-      real("aim_age_s", "s", 400, 0, 1e9,
+      real("aim_age_s", "s", 300, 0, 1e9,
            "age at which a device is to hold its target: it is verified against the target plus "
            "the drift expected until then; 0 = the target itself, as in the paper [E]"),
       real("aim_drift_exponent", "", 0.05, 0, 0.2, "drift expected for that [P, C]"),
