@@ -96,11 +96,8 @@ Result<void> UsbConnection::send(std::span<const std::byte> bytes, Deadline dead
         if (!in_time) return give_up_sending(begin, total);
         break;
       }
-      case LIBUSB_ERROR_NO_DEVICE:
-        signals_->set_gone();
-        break;
       default:
-        return error(code, "sending to");
+        return refused(code, "sending to");
     }
   }
 }
@@ -177,13 +174,11 @@ Result<void> UsbConnection::resume_output() {
     if (length == 0) continue;
     const int code = outputs_->submit(*transfer, begin, length, transfer->ends_send);
     if (code == LIBUSB_SUCCESS) continue;
-    if (code == LIBUSB_ERROR_NO_DEVICE) {
-      signals_->set_gone();
-      return gone();
+    if (code != LIBUSB_ERROR_NO_DEVICE) {
+      outputs_->cancel();
+      drop_outputs();
     }
-    outputs_->cancel();
-    drop_outputs();
-    return error(code, "sending again, after a stall, to");
+    return refused(code, "sending again, after a stall, to");
   }
   return {};
 }
@@ -282,11 +277,7 @@ Result<void> UsbConnection::start_inputs() {
     if (transfer == nullptr) break;
     const int code = inputs_->submit(*transfer, 0, in_bytes_);
     if (code == LIBUSB_SUCCESS) continue;
-    if (code == LIBUSB_ERROR_NO_DEVICE) {
-      signals_->set_gone();
-      return gone();
-    }
-    if (code != LIBUSB_ERROR_NO_MEM) return error(code, "receiving from");
+    if (code != LIBUSB_ERROR_NO_MEM) return refused(code, "receiving from");
     if (!inputs_->queue().empty()) return {};  // fewer will do
     if (in_bytes_ <= packet_bytes_) {
       if (!outputs_->queue().empty()) return {};  // these will give back what they have
@@ -327,6 +318,14 @@ bool UsbConnection::departs_soon() {
   std::unique_lock lock(signals_->mutex);
   return signals_->in_changed.wait_for(lock, settings_.departure_patience,
                                        [this] { return signals_->gone; });
+}
+
+tl::unexpected<Error> UsbConnection::refused(int code, const char* doing) {
+  if (code == LIBUSB_ERROR_NO_DEVICE) {
+    signals_->set_gone();
+    return gone();
+  }
+  return departs_soon() ? gone() : error(code, doing);
 }
 
 Result<void> UsbConnection::clear_halt(unsigned char endpoint) {

@@ -64,6 +64,9 @@ class UsbConnection {
 
   /// Whether the board turns out to be unplugged soon after a transfer failed.
   bool departs_soon();
+  /// A transfer could not be submitted. While a port loses its device the kernel gives other
+  /// reasons than that, before anybody is told of the departure.
+  tl::unexpected<Error> refused(int code, const char* doing);
   Result<void> clear_halt(unsigned char endpoint);
   tl::unexpected<Error> gone() const;
   tl::unexpected<Error> cancelled_in_vain(const char* doing) const;

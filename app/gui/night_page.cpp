@@ -141,13 +141,16 @@ void NightPage::refresh() {
   read();
 }
 
+/// Chooses the run at work, or one that began and ended since the last look, once.
 void NightPage::follow_the_newest() {
   const auto& runs = lab().snapshot->runs;
-  const auto at_work = std::find_if(runs.begin(), runs.end(), [](const FollowedRun& run) {
-    return run.row.state == db::RunState::Running;
+  const db::RowId seen = newest_seen_.value_or(runs.empty() ? 0 : runs.front().row.id);
+  const auto next = std::find_if(runs.begin(), runs.end(), [seen](const FollowedRun& run) {
+    return run.row.state == db::RunState::Running || run.row.id > seen;
   });
-  if (at_work == runs.end() || followed_ == at_work->row.id) return;
-  followed_ = at_work->row.id;
+  newest_seen_ = runs.empty() ? seen : std::max(seen, runs.front().row.id);
+  if (next == runs.end() || followed_ == next->row.id) return;
+  followed_ = next->row.id;
   if (lab().run != followed_) lab().choose_run(*followed_);
 }
 

@@ -40,7 +40,8 @@ class NightPage : public Page {
   void show_log();
 
   std::optional<Night> night_;
-  std::optional<db::RowId> followed_;  ///< at work, and chosen once
+  std::optional<db::RowId> followed_;     ///< at work, and chosen once
+  std::optional<db::RowId> newest_seen_;  ///< newer ones have begun since the last look
   QTimer ticks_;
 
   QSplitter* splitter_ = nullptr;

@@ -206,6 +206,14 @@ TEST_F(UsbTransportTest, ARefusedSubmissionIsAnErrorAndTrafficGoesOn) {
   EXPECT_EQ(text_of(receive(*transport, 5)), "hello");
 }
 
+TEST_F(UsbTransportTest, ARefusedSubmissionToABoardThatLeavesIsADeparture) {
+  const auto transport = open();
+  device.fail_submissions(Direction::Out, EIO, 1);
+  std::thread other([&] { device.unplug(); });
+  EXPECT_EQ(code_of(send(*transport, "hello")), ErrorCode::Disconnected);
+  other.join();
+}
+
 TEST_F(UsbTransportTest, WithLittleMemoryInTheKernelItGoesOnWithLess) {
   const auto bytes = random_bytes(300'000, 8);
   for (const std::size_t limit : {700'000U, 200'000U, 70'000U, 20'000U, 3'000U}) {
