@@ -45,7 +45,7 @@ struct Range {
 
 /// As few parts as are allowed, the first ones one longer where they cannot be equal.
 std::vector<Range> parts_of(std::size_t size, std::size_t most) {
-  const std::size_t count = most == 0 ? 1 : (size + most - 1) / most;
+  const std::size_t count = most == 0 || most >= size ? 1 : (size + most - 1) / most;
   std::vector<Range> parts;
   for (std::size_t part = 0, begin = 0; part < count; ++part) {
     const std::size_t end = begin + size / count + (part < size % count ? 1 : 0);

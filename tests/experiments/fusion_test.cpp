@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "tests/experiments/network/dataset_files.h"
@@ -176,6 +177,16 @@ TEST(Fusion, ListsTheTilesOfALayerAsAihwkitDoes) {
   }
   const auto back = fusion_weights(network, layers, tiles, "x.csv").value();
   for (std::size_t w = 0; w < back.size(); ++w) EXPECT_FLOAT_EQ(back[w], weights.values[w]);
+}
+
+TEST(Fusion, ALayerThatFitsIsOneTile) {
+  const Network network = small_network();
+  FusionConverter large;
+  large.most_inputs = 18;
+  large.most_outputs = std::numeric_limits<std::size_t>::max();
+  const auto layers = fusion_layers(network, large);
+  const auto whole = fusion_layers(network, kOneTile);
+  for (std::size_t l = 0; l < 2; ++l) EXPECT_EQ(layers[l].g_uS, whole[l].g_uS);
 }
 
 TEST(Fusion, KeepsSignsAndBiasesAndTakesMagnitudesFromTheFile) {
