@@ -144,6 +144,11 @@ void NightPage::refresh() {
 /// Chooses the run at work, or one that began and ended since the last look, once.
 void NightPage::follow_the_newest() {
   const auto& runs = lab().snapshot->runs;
+  if (followed_in_ != lab().database) {
+    followed_in_ = lab().database;
+    followed_.reset();
+    newest_seen_.reset();
+  }
   const db::RowId seen = newest_seen_.value_or(runs.empty() ? 0 : runs.front().row.id);
   const auto next = std::find_if(runs.begin(), runs.end(), [seen](const FollowedRun& run) {
     return run.row.state == db::RunState::Running || run.row.id > seen;

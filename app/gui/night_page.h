@@ -40,6 +40,7 @@ class NightPage : public Page {
   void show_log();
 
   std::optional<Night> night_;
+  std::filesystem::path followed_in_;     ///< the database that the next two are of
   std::optional<db::RowId> followed_;     ///< at work, and chosen once
   std::optional<db::RowId> newest_seen_;  ///< newer ones have begun since the last look
   QTimer ticks_;
