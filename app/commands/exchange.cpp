@@ -160,10 +160,14 @@ void add_converter(CLI::App& command, ConverterOptions& options) {
                   "fusion: conductance of the largest weight of a row; as in aihwkit's converter")
       ->check(CLI::Range(kFusionLeastGMaxUs, kFusionGMaxUs))
       ->capture_default_str();
-  command.add_option("--tile-inputs", options.most_inputs,
-                     "fusion: max_input_size of aihwkit's mapping; layers with more inputs are "
-                     "several tiles; 0 = one tile each");
-  command.add_option("--tile-outputs", options.most_outputs, "fusion: likewise max_output_size");
+  command
+      .add_option(
+          "--tile-inputs", options.most_inputs,
+          "fusion: max_input_size of aihwkit's mapping; layers with more inputs are several "
+          "tiles; 0 = one tile each")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1000000}));
+  command.add_option("--tile-outputs", options.most_outputs, "fusion: likewise max_output_size")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1000000}));
 }
 
 }  // namespace
