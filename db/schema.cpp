@@ -17,12 +17,13 @@ struct Identity {
   bool is_empty = false;  ///< no table yet
 };
 
+/// In one statement: another process may just be making the tables.
 Result<Identity> identify(Database& database) {
-  Identity identity;
-  PCM_ASSIGN(identity.application_id, database.query_integer("PRAGMA application_id"));
-  PCM_ASSIGN(identity.version, database.query_integer("PRAGMA user_version"));
-  PCM_ASSIGN(const auto entries, database.query_integer("SELECT count(*) FROM sqlite_schema"));
-  identity.is_empty = entries == 0;
+  PCM_ASSIGN(auto select, database.prepare("SELECT application_id, user_version,"
+                                           " NOT EXISTS (SELECT 1 FROM sqlite_schema)"
+                                           " FROM pragma_application_id, pragma_user_version"));
+  PCM_TRY(select.step());
+  const Identity identity{select.integer(0), select.integer(1), select.integer(2) != 0};
   const std::string opening = "opening " + database.file() + ": ";
   const bool is_new = identity.is_empty && identity.application_id == 0 && identity.version == 0;
   if (!is_new && identity.application_id != kApplicationId) {

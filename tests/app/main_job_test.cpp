@@ -65,10 +65,11 @@ TEST(MainJob, ProgramsTheWholeNetworkAndKeepsItsAccuracy) {
   EXPECT_TRUE(std::filesystem::exists(svg));
 }
 
-/// Waits until the database holds what `reached` asks for; looks, does not sleep for a fixed time.
+/// Waits until the process is over or the database holds what `reached` asks for; looks, does not
+/// sleep for a fixed time.
 template <class Condition>
-void wait_for(const std::string& database, Condition reached) {
-  while (true) {
+void wait_for(int process, const std::string& database, Condition reached) {
+  while (!is_over(process)) {
     if (auto store = db::RunStore::open_read_only(database); store && reached(*store)) return;
     std::this_thread::yield();
   }
@@ -79,7 +80,7 @@ TEST(MainJob, ASignalStopsItAndKeepsTheSweeps) {
   const std::string database = (folder / "results.db").string();
   const std::string plan = folder.file("plan.toml", plan_of(400, 100));
   const CommandResult run = pcmlab({"run", plan, "--database", database}, [&](int process) {
-    wait_for(database, [](db::RunStore& store) {
+    wait_for(process, database, [](db::RunStore& store) {
       const auto sweeps = store.sweeps(1);
       return sweeps && sweeps->size() >= 3;
     });
@@ -101,7 +102,7 @@ TEST(MainJob, AKilledRunIsShownAsInterrupted) {
   const std::string database = (folder / "results.db").string();
   const std::string plan = folder.file("plan.toml", plan_of(400, 100));
   const CommandResult run = pcmlab({"run", plan, "--database", database}, [&](int process) {
-    wait_for(database, [](db::RunStore& store) {
+    wait_for(process, database, [](db::RunStore& store) {
       const auto sweeps = store.sweeps(1);
       return sweeps && sweeps->size() >= 2;
     });

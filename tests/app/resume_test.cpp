@@ -69,13 +69,15 @@ class Resume : public testing::Test {
     return db::RunStore::open_read_only(folder / file).value();
   }
   /// Waits for the run's row, without which there is nothing to ask.
-  db::RunStore begun(const std::string& file) {
-    for (;;) {
-      auto store = db::RunStore::open(folder / file);
+  void begun(const std::string& file, int process) {
+    for (bool over = false; !over;) {
+      over = is_over(process);
+      auto store = db::RunStore::open_read_only(folder / file);
       if (!store) continue;
       const auto runs = store->runs();
-      if (runs && !runs->empty()) return std::move(*store);
+      if (runs && !runs->empty()) return;
     }
+    ADD_FAILURE() << "the process ended before its run had begun";
   }
   void expect_same(const std::string& file, const std::string& undisturbed) {
     const auto is = db::results_of(folder / file);
@@ -190,7 +192,7 @@ TEST_F(Resume, EndsWithTheSameResultsHoweverOftenARunGetsSignals) {
 
 TEST_F(Resume, NotesWhoWorkedAtTheRunAndTheTimeBetween) {
   const CommandResult killed = run("a.db", [&](int process) {
-    begun("a.db");
+    begun("a.db", process);
     ::kill(process, SIGKILL);
   });
   ASSERT_EQ(killed.exit_code, -1);
@@ -220,7 +222,7 @@ TEST_F(Resume, NotesWhoWorkedAtTheRunAndTheTimeBetween) {
 TEST_F(Resume, NeedsNoNetworkFile) {
   ASSERT_EQ(run("a.db").exit_code, kDone);
   const CommandResult killed = run("b.db", [&](int process) {
-    begun("b.db");
+    begun("b.db", process);
     ::kill(process, SIGKILL);
   });
   ASSERT_EQ(killed.exit_code, -1);
@@ -240,8 +242,8 @@ TEST_F(Resume, OfARunThatIsCompleteIsRefused) {
 TEST_F(Resume, IsRefusedOnceAnotherRunHasProgrammedTheChip) {
   ASSERT_EQ(run("a.db",
                 [&](int process) {
-                  begun("a.db");
-                  while (reading("a.db").programmings(1).value().empty()) {
+                  begun("a.db", process);
+                  while (!is_over(process) && reading("a.db").programmings(1).value().empty()) {
                   }
                   ::kill(process, SIGKILL);
                 })
@@ -259,7 +261,7 @@ TEST_F(Resume, GoesOnAfterASignalThatStoppedTheRun) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string file = fmt::format("s{}.db", signal);
     const CommandResult stopped = run(file, [&](int process) {
-      begun(file);
+      begun(file, process);
       ::kill(process, signal);
     });
     ASSERT_EQ(stopped.exit_code, kStopped) << stopped.err;
@@ -273,7 +275,7 @@ TEST_F(Resume, GoesOnAfterASignalThatStoppedTheRun) {
 
 TEST_F(Resume, IsNotNeededWhenOnlyTheTerminalIsClosed) {
   const CommandResult result = run("a.db", [&](int process) {
-    begun("a.db");
+    begun("a.db", process);
     ::kill(process, SIGHUP);
     ::kill(process, SIGPIPE);
   });
@@ -290,12 +292,12 @@ TEST_F(Resume, APausedRunWaitsAndGoesOnWhenItIsAskedTo) {
   ASSERT_EQ(run("a.db", {}, kLong).exit_code, kDone);
   const CommandResult result = run(
       "b.db",
-      [&](int) {
-        begun("b.db");
+      [&](int process) {
+        begun("b.db", process);
         const CommandResult paused = call({"pause", "--by", "Ada"}, "b.db");
         EXPECT_EQ(paused.exit_code, kDone) << paused.err;
         auto store = reading("b.db");
-        for (;;) {
+        while (!is_over(process)) {
           const auto progress = store.progress(1).value();
           if (progress && progress->activity == "paused by Ada") break;
         }
@@ -318,8 +320,8 @@ TEST_F(Resume, ARunThatSomebodyStoppedOrAbortedSaysWhoAndCanGoOn) {
     const std::string file = command + ".db";
     const CommandResult result = run(
         file,
-        [&](int) {
-          begun(file);
+        [&](int process) {
+          begun(file, process);
           EXPECT_EQ(call({command, "--by", "Ada"}, file).exit_code, kDone);
         },
         kLong);
@@ -334,7 +336,7 @@ TEST_F(Resume, APausedRunCanBeStopped) {
   const CommandResult result = run(
       "a.db",
       [&](int process) {
-        begun("a.db");
+        begun("a.db", process);
         EXPECT_EQ(call({"pause"}, "a.db").exit_code, kDone);
         ::kill(process, SIGINT);
       },
@@ -347,7 +349,7 @@ TEST_F(Resume, ASecondRunnerIsRefusedWithThePidOfTheFirst) {
   const CommandResult result = run(
       "b.db",
       [&](int process) {
-        begun("b.db");
+        begun("b.db", process);
         EXPECT_EQ(call({"pause"}, "b.db").exit_code, kDone);
         const std::string who = fmt::format("process {} is at run 1", process);
         for (int attempt = 0; attempt < 10; ++attempt) {

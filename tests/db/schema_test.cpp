@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+#include <string>
+
 #include "db/run_store.h"
 #include "tests/db/random_rows.h"
 #include "tests/db/test_files.h"
@@ -12,6 +16,7 @@ namespace pcmlab::db {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 /// A plain SQLite file made by `sql`.
 void make_database(const std::filesystem::path& file, const std::string& sql) {
@@ -96,6 +101,23 @@ TEST(Schema, IsMadeInAnEmptyFile) {
   write_file(folder / "a.db", "");
   prepare_run(RunStore::open(folder / "a.db"));
   EXPECT_EQ(must(must(RunStore::open_read_only(folder / "a.db")).runs()).size(), 1U);
+}
+
+TEST(Schema, IsSeenWholeOrNotAtAllWhileItIsMade) {
+  constexpr int kFiles = 100;
+  const TemporaryFolder folder;
+  const auto file = [&folder](int i) { return folder / (std::to_string(i) + ".db"); };
+  std::atomic<int> made = 0;
+  auto maker = std::async(std::launch::async, [&] {
+    for (; made < kFiles; ++made) must(RunStore::open(file(made)));
+  });
+  for (int seen = made; seen < kFiles; seen = made) {
+    const auto store = RunStore::open_read_only(file(seen));
+    if (!store) {
+      EXPECT_THAT(store.error().message, Not(HasSubstr("another program")));
+    }
+  }
+  maker.get();
 }
 
 TEST(Schema, OfANewerProgramIsRefusedAndLeftAlone) {
