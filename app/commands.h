@@ -76,9 +76,6 @@ Result<db::RunStore> open_existing(const Session& session);
 /// The retention picture of a run: PNG, SVG or PDF by the file's extension.
 Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& file);
 
-/// "gdc, 8 bit in" as "GDC, 8 bit in", for tables and plots.
-std::string condition_label(const std::string& condition);
-
 /// A run's figures for people, and for programs.
 std::string summary_text(const RunSummary& summary);
 

@@ -46,7 +46,7 @@ Result<std::string> confusion_text(db::RunStore& store, const RunSummary& summar
       table.add(std::move(line));
     }
     out += fmt::format("\nImages of each class (down) and what they were taken for, {}, {}\n{}",
-                       duration_text(last.sweep.after_s), condition_label(condition), table.text());
+                       duration_text(last.sweep.after_s), condition_name(condition), table.text());
   }
   return out;
 }

@@ -158,7 +158,7 @@ std::string figures_html(const RunSummary& summary) {
       if (found == last.accuracies.end()) continue;
       out +=
           figure(fmt::format("{:.2f} %", found->second.mean_percent),
-                 fmt::format("{} at {}", condition_label(condition), duration_text(last.after_s)));
+                 fmt::format("{} at {}", condition_name(condition), duration_text(last.after_s)));
     }
   }
   if (const auto& programming = summary.programming; programming && programming->complete) {
@@ -178,7 +178,7 @@ std::string accuracy_html(const RunSummary& summary) {
   if (summary.points.empty() || summary.conditions.empty()) return {};
   std::vector<std::string> header{"after programming", "sum of conductance"};
   for (const std::string& condition : summary.conditions)
-    header.push_back(condition_label(condition));
+    header.push_back(condition_name(condition));
   HtmlTable table(std::move(header));
   for (const TimePoint& point : summary.points) {
     std::vector<std::string> row{duration_text(point.after_s),

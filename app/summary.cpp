@@ -106,7 +106,7 @@ void append_drift(const db::DriftFitRow& fit, std::string& out) {
 void append_points(const RunSummary& summary, std::string& out) {
   std::vector<std::string> header{"after programming", "sum of conductance"};
   for (const std::string& condition : summary.conditions) {
-    header.push_back(condition_label(condition));
+    header.push_back(condition_name(condition));
   }
   Table table(std::move(header));
   std::size_t reads = 1;
@@ -135,22 +135,6 @@ void append_points(const RunSummary& summary, std::string& out) {
 }
 
 }  // namespace
-
-std::string condition_label(const std::string& condition) {
-  static constexpr std::pair<std::string_view, std::string_view> kLabels[] = {
-      {"none", "no compensation"},
-      {"gdc", "GDC"},
-      {"adabs", "AdaBS"},
-      {"adabs+gdc", "AdaBS + GDC"}};
-  const std::string_view text = condition;
-  const std::string_view compensation = text.substr(0, text.find(','));
-  for (const auto& [name, label] : kLabels) {
-    if (name == compensation) {
-      return fmt::format("{}{}", label, text.substr(compensation.size()));
-    }
-  }
-  return condition;
-}
 
 std::string summary_text(const RunSummary& summary) {
   const db::RunRow& run = summary.run;
@@ -326,7 +310,7 @@ Result<void> plot_run(const RunSummary& summary, const std::filesystem::path& fi
   std::vector<double> after_s;
   for (const SweepFigures& f : summary.sweeps) after_s.push_back(f.sweep.after_s);
   for (const std::string& condition : summary.conditions) {
-    AccuracySeries series{condition_label(condition), {}, {}, {}};
+    AccuracySeries series{condition_name(condition), {}, {}, {}};
     for (const TimePoint& point : summary.points) {
       const auto found = point.accuracies.find(condition);
       if (found == point.accuracies.end()) continue;

@@ -258,7 +258,7 @@ struct AccuracyRow {
   RowId id = 0;
   RowId run = 0;
   std::optional<RowId> sweep;  ///< none: the network's own weights (software)
-  std::string compensation;    ///< "software", "none", "gdc", "adabs", "adabs+gdc"
+  std::string compensation;    ///< "software", "none", "gdc", "gdc+offset", "adabs", "adabs+gdc"
   std::string reference;       ///< what GDC divided by; empty for others
   std::string precision;       ///< "float32", "bfloat16"
   double after_s = 0;

@@ -208,7 +208,7 @@ std::vector<Line> accuracies_of(const std::vector<RunSummary>& runs) {
   for (const double at_s : common_times_s(runs)) {
     for (const std::string& condition : conditions) {
       add_figure(
-          runs, fmt::format("{}, {}", duration_text(at_s), condition_label(condition)),
+          runs, fmt::format("{}, {}", duration_text(at_s), condition_name(condition)),
           [&](const RunSummary& run) -> std::optional<std::string> {
             const TimePoint* const point = point_near(run, at_s);
             if (point == nullptr) return std::nullopt;

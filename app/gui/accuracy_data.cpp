@@ -15,14 +15,6 @@
 namespace pcmlab::gui {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOrder{"none", "gdc", "adabs", "adabs+gdc"};
-
-std::size_t place_of(const std::string& condition) {
-  const std::string_view compensation = std::string_view(condition).substr(0, condition.find(','));
-  return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), compensation) -
-                                  kOrder.begin());
-}
-
 AccuracyPoint point_of(const std::vector<const db::AccuracyRow*>& rows) {
   AccuracyPoint point;
   std::vector<double> percents;
@@ -44,16 +36,6 @@ AccuracyPoint point_of(const std::vector<const db::AccuracyRow*>& rows) {
 }
 
 }  // namespace
-
-std::string condition_name(const std::string& condition) {
-  static constexpr std::array<std::string_view, 4> kNames{"as read", "GDC", "AdaBS", "AdaBS + GDC"};
-  const std::size_t place = place_of(condition);
-  if (place >= kNames.size()) return condition;
-  const std::size_t comma = condition.find(',');
-  std::string name(kNames.at(place));
-  if (comma != std::string::npos) name += condition.substr(comma);
-  return name;
-}
 
 Result<AccuracyData> read_accuracy(db::RunStore& store, db::RowId run) {
   AccuracyData data;
@@ -85,8 +67,9 @@ Result<AccuracyData> read_accuracy(db::RunStore& store, db::RowId run) {
       data.conditions[condition].push_back(point);
     }
   }
-  std::stable_sort(data.order.begin(), data.order.end(),
-                   [](const auto& a, const auto& b) { return place_of(a) < place_of(b); });
+  std::stable_sort(data.order.begin(), data.order.end(), [](const auto& a, const auto& b) {
+    return place_of_condition(a) < place_of_condition(b);
+  });
   if (newest == nullptr) return data;
   data.newest =
       fmt::format("sweep {} of {}, {} after programming", newest->ordinal + 1,
@@ -113,11 +96,11 @@ PlotContent accuracy_plot(const AccuracyData& data, bool close_up) {
   double low = data.software_percent.value_or(100);
   double high = data.software_percent.value_or(0);
   bool repeated = false;
-  constexpr std::array<int, 4> kColours{1, 0, 2, 3};
+  constexpr std::array<int, 5> kColours{1, 0, 4, 2, 3};
   for (const std::string& condition : data.order) {
-    const std::size_t place = place_of(condition);
+    const std::size_t place = place_of_condition(condition);
     Series curve{.name = condition_name(condition), .mark = Mark::LinePoints, .x = {}, .y = {}};
-    curve.colour = place < kColours.size() ? kColours.at(place) : 4;
+    curve.colour = place < kColours.size() ? kColours.at(place) : 5;
     for (const AccuracyPoint& point : data.conditions.at(condition)) {
       curve.x.push_back(point.after_s);
       curve.y.push_back(point.mean_percent);

@@ -46,7 +46,4 @@ Result<AccuracyData> read_accuracy(db::RunStore& store, db::RowId run);
 PlotContent accuracy_plot(const AccuracyData& data, bool close_up);
 PlotContent layer_plot(const AccuracyData& data);
 
-/// "as read", "drift compensation (GDC)".
-std::string condition_name(const std::string& condition);
-
 }  // namespace pcmlab::gui

@@ -11,6 +11,7 @@
 #include "app/gui/confusion_view.h"
 #include "app/gui/format.h"
 #include "app/gui/plot_view.h"
+#include "experiments/retention/run_summary.h"
 
 namespace pcmlab::gui {
 

@@ -16,6 +16,7 @@
 #include "app/gui/plot_view.h"
 #include "app/gui/runs_model.h"
 #include "app/gui/theme.h"
+#include "experiments/retention/run_summary.h"
 
 namespace pcmlab::gui {
 namespace {

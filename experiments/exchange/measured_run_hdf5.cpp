@@ -473,7 +473,7 @@ class RunWriter {
         about("time after the end of programming", "s")));
     PCM_TRY(texts(
         "accuracy_compensation", [](const Row& row) { return row.compensation; },
-        "software, none, gdc, adabs, adabs+gdc"));
+        "software, none, gdc, gdc+offset, adabs, adabs+gdc"));
     PCM_TRY(texts(
         "accuracy_reference", [](const Row& row) { return row.reference; }, "what GDC divided by"));
     PCM_TRY(texts(

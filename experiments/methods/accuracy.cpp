@@ -29,6 +29,7 @@ constexpr std::string_view kTargets = "targets";
 
 constexpr std::string_view kNone = "none";
 constexpr std::string_view kGdc = "gdc";
+constexpr std::string_view kGdcOffset = "gdc+offset";
 constexpr std::string_view kAdaBs = "adabs";
 constexpr std::string_view kAdaBsGdc = "adabs+gdc";
 
@@ -186,7 +187,13 @@ Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
   if (facts.sweeps == 0) return no_sweeps();
   if (conditions_.empty()) {
     return fail(ErrorCode::BadPlan, "conditions is empty: there is nothing to count",
-                "name some of none, gdc, adabs, adabs+gdc");
+                "name some of none, gdc, gdc+offset, adabs, adabs+gdc");
+  }
+  if (converters_.output_bits > 0 && conditions_.size() == 1 && wants(kGdcOffset)) {
+    return fail(ErrorCode::BadPlan,
+                "gdc+offset takes its offsets away behind the ADC, which is not simulated: with "
+                "output_bits there is nothing to count",
+                "set output_bits to 0, or name another condition, too");
   }
   if (has_converters() && asked_precision_ == "bfloat16") {
     return fail(ErrorCode::BadPlan,
@@ -363,16 +370,20 @@ Result<void> Accuracy::evaluate(RunContext& context, Bench& bench, const db::Swe
   row.output_bits = converters_.output_bits;
   std::vector<float> divisors(state.factors.size(), 1.0f);
   std::optional<db::ConfusionMatrix> known;
-  if (condition == kGdc || condition == kAdaBsGdc) {
+  const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
+  if (condition == kGdc || condition == kGdcOffset || condition == kAdaBsGdc) {
     row.reference = bench.reference;
     for (std::size_t layer = 0; layer < divisors.size(); ++layer) {
-      if (condition == kGdc || bench.norms[layer] < 0) divisors[layer] = state.factors[layer];
+      if (!adapting || bench.norms[layer] < 0) divisors[layer] = state.factors[layer];
     }
+  }
+  if (condition == kGdcOffset) {
+    bench.engine.set_weights(without_offsets(state.weights, context.inputs.weights.values,
+                                             bench.mapping.layers(), state.factors));
   }
   // A factor on the logits alone changes nobody's class.
   if (condition == kAdaBsGdc && bench.only_logits_left) known = state.adapted;
   bench.engine.set_output_divisors(divisors);
-  const bool adapting = condition == kAdaBs || condition == kAdaBsGdc;
   if (adapting && !known) {
     PCM_ASSIGN(state.activations, adapt_batch_norms(bench.engine, *bench.calibration, adaptation_,
                                                     [&] { return context.control.check(); }));
@@ -381,6 +392,7 @@ Result<void> Accuracy::evaluate(RunContext& context, Bench& bench, const db::Swe
   if (condition == kAdaBs) state.adapted = counted.confusion;
   state.counted.push_back(std::move(counted));
   if (adapting) bench.engine.set_batch_norms(bench.trained);
+  if (condition == kGdcOffset) bench.engine.set_weights(state.weights);
   return {};
 }
 
@@ -447,6 +459,9 @@ Result<void> Accuracy::begin(RunContext& context, const ProgrammedNetwork& progr
   if (bench_->trained.empty() && adapts(conditions_)) {
     std::erase_if(conditions_, [](const std::string& condition) { return adapts({condition}); });
     context.observer.message("the network has no batch norm: AdaBS is left out");
+  }
+  if (converters_.output_bits > 0 && std::erase(conditions_, kGdcOffset) > 0) {
+    context.observer.message("outputs go through converters: gdc+offset is left out");
   }
   if (adapts(conditions_) || has_converters()) {
     PCM_TRY(keep_calibration(context, *bench_, before.calibration));
@@ -526,19 +541,23 @@ Result<void> Accuracy::run(RunContext& context) {
 
 }  // namespace
 
+const std::vector<std::string> kConditions{std::string(kNone), std::string(kGdc),
+                                           std::string(kGdcOffset), std::string(kAdaBs),
+                                           std::string(kAdaBsGdc)};
+
 extern const ExperimentInfo accuracy_info;
 const ExperimentInfo accuracy_info{
     {"accuracy",
      "Counts correct images with the conductances of every sweep, as read and under compensations: "
      "GDC (global drift compensation) and AdaBS (adaptive batch-norm statistics).",
      {
-         texts(
-             "conditions",
-             {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)},
-             "none: as read; gdc: each layer's output divided by its drift factor; adabs: batch "
-             "norms adapted on training images; adabs+gdc: also GDC on layers that have no batch "
-             "norm behind them, in ResNets the last one",
-             {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)}),
+         texts("conditions", kConditions,
+               "none: as read; gdc: each layer's output divided by its drift factor; gdc+offset: "
+               "also the mean error of each output's weights taken away, times the sum of its "
+               "inputs (not with output_bits); adabs: batch norms adapted on training images; "
+               "adabs+gdc: also GDC on layers that have no batch norm behind them, in ResNets the "
+               "last one",
+               kConditions),
          text("precision", "auto",
               "arithmetic of the inference; auto: bfloat16 where the CPU has it, and float32 with "
               "converters",
@@ -577,7 +596,7 @@ const ExperimentInfo accuracy_info{
               "share of correct images under which the run stops: it reads no more, and goes to "
               "no further step; 0 = never"),
          text("stop_condition", std::string(kGdc), "the condition whose accuracy stop_below means",
-              {std::string(kNone), std::string(kGdc), std::string(kAdaBs), std::string(kAdaBsGdc)}),
+              kConditions),
      }},
     [](const ParameterValues& values) -> std::unique_ptr<Experiment> {
       return std::make_unique<Accuracy>(values);

@@ -47,6 +47,27 @@ std::vector<std::int64_t> GdcDevices::counts() const {
   return counts;
 }
 
+std::vector<float> without_offsets(std::span<const float> measured, std::span<const float> wanted,
+                                   std::span<const db::LayerRow> layers,
+                                   std::span<const float> factors) {
+  std::vector<float> weights(measured.begin(), measured.end());
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const auto columns = static_cast<std::size_t>(layers[l].columns);
+    const auto alpha = static_cast<double>(factors[l]);
+    for (std::int64_t row = 0; row < layers[l].rows; ++row) {
+      const auto first = static_cast<std::size_t>(layers[l].first_weight) +
+                         static_cast<std::size_t>(row) * columns;
+      double excess = 0;
+      for (std::size_t w = first; w < first + columns; ++w) {
+        excess += static_cast<double>(measured[w]) - alpha * static_cast<double>(wanted[w]);
+      }
+      const auto offset = static_cast<float>(excess / static_cast<double>(columns));
+      for (std::size_t w = first; w < first + columns; ++w) weights[w] -= offset;
+    }
+  }
+  return weights;
+}
+
 WeightError weight_error(std::span<const float> measured, std::span<const float> wanted,
                          double divisor) {
   double errors = 0, squares = 0, largest = 0;

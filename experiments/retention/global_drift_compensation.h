@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// \file
-/// One factor a layer that undoes the drift all its devices share (GDC, Joshi 2020). Pure values.
+/// One factor a layer that undoes the drift all its devices share (GDC, Joshi 2020), and what is
+/// left of it in the sum of each output's weights. Pure values.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,15 @@ class GdcDevices {
  private:
   std::vector<std::vector<std::uint32_t>> devices_;  ///< by layer
 };
+
+/// Measured weights with a constant taken from each output's, so that under GDC their mean is as
+/// wanted: w - alpha d, d = mean of (w / alpha - wanted) over an output. What a chip has to know
+/// for it is the sum of an output's weights, which its bit lines give when all word lines have the
+/// same voltage, as for GDC; d times the sum of the inputs then goes from the output in digital
+/// form. \param measured, wanted  by weight.  \param factors  alpha, by layer.
+std::vector<float> without_offsets(std::span<const float> measured, std::span<const float> wanted,
+                                   std::span<const db::LayerRow> layers,
+                                   std::span<const float> factors);
 
 /// How far a layer's weights are from what they should be.
 struct WeightError {

@@ -26,10 +26,13 @@ std::vector<PaperRow> paper_rows() {
   // Software 93.87 %; on the chip at least 93.69, above 92.6 and above 93.5 %; about 10 %.
   return {{"after programming, as read", 0, "none", "", 0.2, "at most"},
           {"after programming, AdaBS", 0, "adabs", "", 0.2, "at most"},
+          {"after programming, GDC + offset", 0, "gdc+offset", "", 0, ""},
           {"1000 s, no compensation", 1000, "none", "", 83.9, "about"},
           {"1 day, GDC", kDay_s, "gdc", "", 1.3, "at most"},
+          {"1 day, GDC + offset", kDay_s, "gdc+offset", "", 0, ""},
           {"1 day, AdaBS", kDay_s, "adabs", "", 0.4, "at most"},
           {"1 year, GDC", kYear_s, "gdc", "", 0, ""},
+          {"1 year, GDC + offset", kYear_s, "gdc+offset", "", 0, ""},
           {"1 year, AdaBS + GDC of the last layer", kYear_s, "adabs+gdc", "", 0, ""},
           {"1 year, AdaBS above GDC", kYear_s, "adabs+gdc", "gdc", 1.8, "about"}};
 }

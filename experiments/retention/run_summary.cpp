@@ -25,8 +25,15 @@ std::optional<double> median_of(std::vector<double> values) {
   return median(std::move(values));
 }
 
-/// The order in which conditions are shown.
-constexpr std::array<std::string_view, 4> kOrder{"none", "gdc", "adabs", "adabs+gdc"};
+struct NamedCompensation {
+  std::string_view id, name;
+};
+/// In the order in which they are shown.
+constexpr std::array<NamedCompensation, 5> kCompensations{{{"none", "as read"},
+                                                           {"gdc", "GDC"},
+                                                           {"gdc+offset", "GDC + offset"},
+                                                           {"adabs", "AdaBS"},
+                                                           {"adabs+gdc", "AdaBS + GDC"}}};
 
 void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summary) {
   for (const db::AccuracyRow& row : rows) {
@@ -43,11 +50,6 @@ void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summar
     figures->accuracies[condition_of(row)] = row;
     if (!row.reference.empty()) summary.gdc_reference = row.reference;
   }
-  const auto place = [&](const std::string& condition) {
-    const std::string_view compensation =
-        std::string_view(condition).substr(0, condition.find(','));
-    return std::find(kOrder.begin(), kOrder.end(), compensation);
-  };
   for (const SweepFigures& figures : summary.sweeps) {
     for (const auto& [condition, row] : figures.accuracies) {
       auto& known = summary.conditions;
@@ -57,7 +59,9 @@ void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summar
     }
   }
   std::stable_sort(summary.conditions.begin(), summary.conditions.end(),
-                   [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
+                   [](const std::string& a, const std::string& b) {
+                     return place_of_condition(a) < place_of_condition(b);
+                   });
 }
 
 /// Sweeps of one scheduled time become a point.
@@ -235,6 +239,21 @@ std::string condition_of(const db::AccuracyRow& row) {
   if (row.input_bits > 0) condition += fmt::format(", {} bit in", row.input_bits);
   if (row.output_bits > 0) condition += fmt::format(", {} bit out", row.output_bits);
   return condition;
+}
+
+std::size_t place_of_condition(const std::string& condition) {
+  const std::string_view id = std::string_view(condition).substr(0, condition.find(','));
+  const auto* const found =
+      std::find_if(kCompensations.begin(), kCompensations.end(),
+                   [&](const NamedCompensation& compensation) { return compensation.id == id; });
+  return static_cast<std::size_t>(found - kCompensations.begin());
+}
+
+std::string condition_name(const std::string& condition) {
+  const std::size_t place = place_of_condition(condition);
+  if (place == kCompensations.size()) return condition;
+  std::string name(kCompensations[place].name);
+  return name.append(condition, std::min(condition.find(','), condition.size()));
 }
 
 double percent_of(const db::AccuracyRow& row) {

@@ -71,6 +71,12 @@ struct RunSummary {
 /// some: "gdc", "gdc, 8 bit in, 6 bit out". The same step twice: the later one counts.
 std::string condition_of(const db::AccuracyRow& row);
 
+/// Where a condition stands among others: as read, then under more and more compensation.
+std::size_t place_of_condition(const std::string& condition);
+
+/// For people: "as read", "GDC", "AdaBS + GDC, 8 bit in".
+std::string condition_name(const std::string& condition);
+
 double percent_of(const db::AccuracyRow& row);
 
 /// Errors: NotFound, those of the database.

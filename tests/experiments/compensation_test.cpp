@@ -119,13 +119,14 @@ TEST(Compensation, CountsUnderAllConditionsAndKeepsWhatTheyRestOn) {
   ASSERT_TRUE(result.outcome) << result.outcome.error().message;
   const RunSummary summary = summarise_run(session.store, result.run).value();
   EXPECT_EQ(summary.software_percent, 100.0);
-  EXPECT_THAT(summary.conditions, ElementsAre("none", "gdc", "adabs", "adabs+gdc"));
+  EXPECT_THAT(summary.conditions, ElementsAre("none", "gdc", "gdc+offset", "adabs", "adabs+gdc"));
   ASSERT_EQ(summary.points.size(), 3u);
   const auto percent = [&](std::size_t point, const char* condition) {
     return summary.points[point].accuracies.at(condition).mean_percent;
   };
   EXPECT_GT(percent(0, "none"), 85);
   EXPECT_GT(percent(2, "gdc"), 60);
+  EXPECT_GE(percent(2, "gdc+offset"), percent(2, "gdc"));
   EXPECT_GT(percent(2, "adabs"), 60);
   EXPECT_NE(percent(2, "adabs"), percent(2, "none"));
   EXPECT_EQ(percent(2, "adabs"), percent(2, "adabs+gdc")) << "a factor on all logits";
@@ -222,7 +223,7 @@ TEST(Compensation, GoesOnWithoutAdaBSForANetworkWithoutBatchNorm) {
   const RunResult result = session.run(plan_text("times_s = [25]\n", ""));
   ASSERT_TRUE(result.outcome) << result.outcome.error().message;
   const RunSummary summary = summarise_run(session.store, result.run).value();
-  EXPECT_THAT(summary.conditions, ElementsAre("none", "gdc"));
+  EXPECT_THAT(summary.conditions, ElementsAre("none", "gdc", "gdc+offset"));
 }
 
 TEST(Compensation, WithConvertersIsCountedApart) {
@@ -241,6 +242,18 @@ TEST(Compensation, WithConvertersIsCountedApart) {
             percent_of(accuracies.at("gdc")) + 2);
 }
 
+TEST(Compensation, LeavesOffsetsOutBehindOutputConverters) {
+  const auto conditions = [](const std::string& bits) {
+    Session session;
+    const RunResult result = session.run(
+        plan_text("times_s = [25]\n", "conditions = [\"gdc\", \"gdc+offset\"]\n" + bits));
+    EXPECT_TRUE(result.outcome) << result.outcome.error().message;
+    return summarise_run(session.store, result.run).value().conditions;
+  };
+  EXPECT_THAT(conditions("input_bits = 8\n"), ElementsAre("gdc, 8 bit in", "gdc+offset, 8 bit in"));
+  EXPECT_THAT(conditions("output_bits = 8\n"), ElementsAre("gdc, 8 bit out"));
+}
+
 TEST(Compensation, FindsSettingsThatCannotBeBeforeTheRun) {
   Session session;
   const auto error_of = [&](const std::string& accuracy) {
@@ -256,6 +269,8 @@ TEST(Compensation, FindsSettingsThatCannotBeBeforeTheRun) {
   EXPECT_THAT(error_of("conditions = [1]\n"), HasSubstr("must be a list of texts"));
   EXPECT_THAT(error_of("conditions = []\n"), HasSubstr("conditions is empty"));
   EXPECT_THAT(error_of("input_bits = 1\n"), HasSubstr("1 bit"));
+  EXPECT_THAT(error_of("output_bits = 8\nconditions = [\"gdc+offset\"]\n"),
+              HasSubstr("nothing to count"));
   EXPECT_THAT(error_of("output_bits = 8\nprecision = \"bfloat16\"\n"), HasSubstr("bfloat16"));
 }
 
@@ -280,6 +295,25 @@ TEST(ImageChoice, GivesTheImagesThemselves) {
   const auto first = images.read(0, 1).value(), last = images.read(19, 1).value();
   EXPECT_TRUE(std::equal(first.begin(), first.end(), pixels.begin()));
   EXPECT_TRUE(std::equal(last.begin(), last.end(), pixels.begin() + kIn));
+}
+
+TEST(Offsets, MakeTheMeanOfEachOutputsWeightsAsWanted) {
+  // Layer 0 has two outputs of three inputs, layer 1 one of two.
+  const std::vector<db::LayerRow> layers{{0, "a", 2, 3, 0, 1, 25}, {1, "b", 1, 2, 6, 1, 25}};
+  const std::vector<float> wanted{1, 2, 3, -1, 0, 1, 4, -4};
+  const std::vector<float> measured{1, 1, 1, 0.5f, 0.25f, 0.25f, 2, -2};
+  const std::vector<float> factors{0.5f, 0.5f};
+  EXPECT_THAT(without_offsets(measured, wanted, layers, factors),
+              testing::Pointwise(testing::FloatNear(1e-6f), {1.0f, 1.0f, 1.0f, 1 / 6.0f, -1 / 12.0f,
+                                                             -1 / 12.0f, 2.0f, -2.0f}));
+}
+
+TEST(Conditions, HaveNamesAndPlaces) {
+  EXPECT_EQ(condition_name("none"), "as read");
+  EXPECT_EQ(condition_name("gdc+offset"), "GDC + offset");
+  EXPECT_EQ(condition_name("adabs+gdc, 8 bit in"), "AdaBS + GDC, 8 bit in");
+  EXPECT_EQ(condition_name("something new"), "something new");
+  EXPECT_LT(place_of_condition("gdc, 8 bit in"), place_of_condition("gdc+offset"));
 }
 
 TEST(GdcDevices, SumTheirLayerAllOrOnSomeBitLines) {
