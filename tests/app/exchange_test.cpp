@@ -92,9 +92,9 @@ TEST_F(Exchange, H5pyReadsFromHdf5WhatTheDatabaseHas) {
   ASSERT_EQ(pcmlab({"run", small_plan(folder), "--quiet", "--database", path("x.db")}).exit_code,
             kDone);
   ASSERT_EQ(exported("all.h5", {"1", "--format", "hdf5"}).exit_code, kDone);
-  EXPECT_EQ(read_hdf5("all.h5"), "2388 devices, 1 fillings, 8 sweeps, 17 accuracies, drift\n");
+  EXPECT_EQ(read_hdf5("all.h5"), "2388 devices, 1 fillings, 8 sweeps, 25 accuracies, drift\n");
   ASSERT_EQ(exported("two.h5", {"1", "--format", "hdf5", "--sweep", "2"}).exit_code, kDone);
-  EXPECT_EQ(read_hdf5("two.h5"), "2388 devices, 1 fillings, 1 sweeps, 3 accuracies, drift\n");
+  EXPECT_EQ(read_hdf5("two.h5"), "2388 devices, 1 fillings, 1 sweeps, 4 accuracies, drift\n");
   EXPECT_EQ(parts(), 0u);
 }
 

@@ -69,7 +69,7 @@ TEST(Table, RunsSeveralChipsAndShowsThePapersFiguresBesideTheirs) {
   const auto json = nlohmann::json::parse(table.out);
   EXPECT_EQ(json.at("runs").size(), 3u);
   EXPECT_THAT(json.at("runs").at(2).at("board").get<std::string>(), HasSubstr("seed 3"));
-  ASSERT_EQ(json.at("rows").size(), 8u);
+  ASSERT_EQ(json.at("rows").size(), 11u);
   for (const auto& row : json.at("rows")) {
     ASSERT_EQ(row.at("points").size(), 3u) << row.at("name");
     double mean = 0;
@@ -77,7 +77,7 @@ TEST(Table, RunsSeveralChipsAndShowsThePapersFiguresBesideTheirs) {
     EXPECT_NEAR(row.at("mean").get<double>(), mean, 1e-9);
     EXPECT_TRUE(row.at("deviation").is_number());
   }
-  EXPECT_EQ(json.at("rows").at(3).at("paper"), 1.3);
+  EXPECT_EQ(json.at("rows").at(4).at("paper"), 1.3);
 
   const CommandResult text = run_with({"table", "--seeds", "1", "--database", database}, options);
   EXPECT_EQ(text.exit_code, kDone) << text.err;
@@ -121,7 +121,7 @@ TEST(Show, TellsOfClassesAndLayersWhenAsked) {
   const CommandResult shown =
       pcmlab({"show", "1", "--confusion", "--layers", "--json", "--database", database});
   const auto json = nlohmann::json::parse(shown.out);
-  EXPECT_EQ(json.at("confusion").size(), 16u);  // four sweeps, four conditions
+  EXPECT_EQ(json.at("confusion").size(), 20u);  // four sweeps, five conditions
   int images = 0;
   for (const auto& count : json.at("confusion").at(0).at("counts")) images += count.get<int>();
   EXPECT_EQ(images, 50);

@@ -133,9 +133,9 @@ std::string plan_with(const std::string& behind, const std::string& more) {
 
 TEST(Engine, CountsEachSweepBeforeTheNextOneIsRead) {
   Session session;
-  std::vector<std::size_t> read_at_accuracy;
+  std::vector<std::size_t> read_at_accuracy;  // after software and three conditions a sweep
   session.observer.on_progress = [&](const db::ProgressRow& progress) {
-    if (progress.activity != "accuracy" || progress.done % 2 != 0) return;
+    if (progress.activity != "accuracy" || progress.done % 3 != 1) return;
     read_at_accuracy.push_back(session.store.sweeps(1)->size());
   };
   const RunResult result = session.run(kPlan);

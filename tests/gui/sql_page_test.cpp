@@ -56,7 +56,7 @@ TEST_F(SqlPageTest, AsksANamedQuestionOfTheRunThatIsShown) {
   EXPECT_EQ(widget<QLineEdit>("Parameterrun").text(), "1");
   EXPECT_GT(rows().rowCount(), 8);
   const PlotContent& plot = plot_of(*window().page(), "Plot");
-  EXPECT_EQ(plot.series.size(), 2) << "a curve for each compensation";
+  EXPECT_EQ(plot.series.size(), 3) << "a curve for each compensation";
   EXPECT_EQ(plot.x.scale, Scale::Time);
   EXPECT_NE(plot.source.find("SELECT"), std::string::npos);
 }
