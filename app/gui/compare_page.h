@@ -29,7 +29,7 @@ struct ComparedRun {
 };
 using ComparedRuns = std::map<db::RowId, std::shared_ptr<const ComparedRun>>;
 
-/// \param condition  "none", "gdc", "adabs": one curve a run that has it.
+/// \param condition  "none", "gdc", "adabs" and so on: one curve a run that has it.
 PlotContent compared_accuracies(const ComparedRuns& runs, const std::string& condition);
 /// \param level  of targets; none: the sum of all devices, of that of the first sweep.
 PlotContent compared_conductances(const ComparedRuns& runs, std::optional<std::size_t> level);

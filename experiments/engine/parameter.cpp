@@ -86,6 +86,28 @@ std::string ParameterValues::to_json() const {
   return json.dump();
 }
 
+std::vector<std::string> ParameterValues::keep_defaults_of(const std::string& json) {
+  const auto earlier = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> changed;
+  for (auto& [name, value] : values_) {
+    if (is_given(name) || !earlier.is_object() || !earlier.contains(name)) continue;
+    std::visit(
+        [&, &key = name](auto& now) {
+          using Type = std::decay_t<decltype(now)>;
+          try {
+            auto then = earlier.at(key).template get<Type>();
+            if (then == now) return;
+            now = std::move(then);
+          } catch (const nlohmann::json::exception&) {
+            return;  // it was of another type then
+          }
+          changed.push_back(fmt::format("{} = {}", key, to_toml(ParameterValue(now))));
+        },
+        value);
+  }
+  return changed;
+}
+
 std::string nearest_name(std::string_view wrong, std::span<const std::string> known) {
   std::string best;
   std::size_t best_distance = 1 + wrong.size() / 2;  // farther than this is another word

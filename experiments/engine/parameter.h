@@ -83,6 +83,9 @@ class ParameterValues {
 
   const std::map<std::string, ParameterValue>& all() const { return values_; }
   std::string to_json() const;
+  /// Gives what nobody has said the values of an earlier to_json(), whose defaults may have been
+  /// others. \return what has changed, as it would stand in a plan: "verify_delay_s = 10"
+  std::vector<std::string> keep_defaults_of(const std::string& json);
 
  private:
   std::map<std::string, ParameterValue> values_;

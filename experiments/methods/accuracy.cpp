@@ -98,6 +98,8 @@ class Accuracy : public Experiment {
         converter_range_(values.real("converter_range")),
         stop_below_(values.real("stop_below")),
         stop_condition_(values.text("stop_condition")) {
+    // What an ADC gives has its offsets still in it, and behind it nothing is simulated.
+    without_offset_ = converters_.output_bits > 0 && std::erase(conditions_, kGdcOffset) > 0;
     precision_ = asked_precision_ == "float32" || (asked_precision_ == "auto" && converts(values))
                      ? Precision::Float32
                  : asked_precision_ == "bfloat16" ? Precision::Bfloat16
@@ -177,6 +179,7 @@ class Accuracy : public Experiment {
   std::uint64_t calibration_seed_;
   Converters converters_;
   double converter_range_;
+  bool without_offset_ = false;  ///< gdc+offset is left out
   double stop_below_;
   std::string stop_condition_;
   std::optional<Bench> bench_;  ///< from the first sweep on
@@ -186,14 +189,11 @@ class Accuracy : public Experiment {
 Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
   if (facts.sweeps == 0) return no_sweeps();
   if (conditions_.empty()) {
-    return fail(ErrorCode::BadPlan, "conditions is empty: there is nothing to count",
-                "name some of none, gdc, gdc+offset, adabs, adabs+gdc");
-  }
-  if (converters_.output_bits > 0 && conditions_.size() == 1 && wants(kGdcOffset)) {
     return fail(ErrorCode::BadPlan,
-                "gdc+offset takes its offsets away behind the ADC, which is not simulated: with "
-                "output_bits there is nothing to count",
-                "set output_bits to 0, or name another condition, too");
+                without_offset_ ? "there is nothing to count: gdc+offset does not go with "
+                                  "output_bits"
+                                : "conditions is empty: there is nothing to count",
+                "name some of none, gdc, gdc+offset, adabs, adabs+gdc");
   }
   if (has_converters() && asked_precision_ == "bfloat16") {
     return fail(ErrorCode::BadPlan,
@@ -209,7 +209,7 @@ Result<Prediction> Accuracy::predict(PlanFacts& facts) const {
     return fail(
         ErrorCode::BadPlan,
         fmt::format("stop_condition = \"{}\" is not one of the step's conditions", stop_condition_),
-        "add it to conditions, or name one of them");
+        "add it to conditions, or name one of them (gdc+offset does not go with output_bits)");
   }
   const auto images = static_cast<double>(facts.images);
   const auto passes = static_cast<double>(  // evaluations stored
@@ -460,7 +460,7 @@ Result<void> Accuracy::begin(RunContext& context, const ProgrammedNetwork& progr
     std::erase_if(conditions_, [](const std::string& condition) { return adapts({condition}); });
     context.observer.message("the network has no batch norm: AdaBS is left out");
   }
-  if (converters_.output_bits > 0 && std::erase(conditions_, kGdcOffset) > 0) {
+  if (without_offset_) {
     context.observer.message("outputs go through converters: gdc+offset is left out");
   }
   if (adapts(conditions_) || has_converters()) {
@@ -549,7 +549,8 @@ extern const ExperimentInfo accuracy_info;
 const ExperimentInfo accuracy_info{
     {"accuracy",
      "Counts correct images with the conductances of every sweep, as read and under compensations: "
-     "GDC (global drift compensation) and AdaBS (adaptive batch-norm statistics).",
+     "GDC (global drift compensation), GDC with the offsets of outputs taken away, and AdaBS "
+     "(adaptive batch-norm statistics).",
      {
          texts("conditions", kConditions,
                "none: as read; gdc: each layer's output divided by its drift factor; gdc+offset: "

@@ -73,8 +73,7 @@ Prediction predict_programming(const ProgramSettings& settings, std::int64_t tar
                            devices * seconds(settings.reset_width);
   const auto block = static_cast<double>(settings.block_devices);
   const double blocks = block == 0 ? 1 : std::ceil(devices / block);
-  const double pass_s = prediction.chip_busy_s / (blocks * passes);
-  prediction.waiting_s = blocks * passes * std::max(0.0, seconds(settings.verify_delay) - pass_s);
+  prediction.waiting_s = blocks * passes * seconds(settings.verify_delay);
   prediction.host_s = 0.4e-6 * targets * reads;
   // Devices and amplitudes of batches and verify sums, as they fill pages of the file. Then
   // placement and results.

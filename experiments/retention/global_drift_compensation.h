@@ -36,11 +36,13 @@ class GdcDevices {
   std::vector<std::vector<std::uint32_t>> devices_;  ///< by layer
 };
 
-/// Measured weights with a constant taken from each output's, so that under GDC their mean is as
-/// wanted: w - alpha d, d = mean of (w / alpha - wanted) over an output. What a chip has to know
-/// for it is the sum of an output's weights, which its bit lines give when all word lines have the
-/// same voltage, as for GDC; d times the sum of the inputs then goes from the output in digital
-/// form. \param measured, wanted  by weight.  \param factors  alpha, by layer.
+/// Measured weights with a constant taken from each output's (a bias among them), so that under GDC
+/// their mean is as wanted: w - alpha d, d = mean of (w / alpha - wanted) over an output. What has
+/// to be known for it is the sum of an output's weights. In a crossbar whose pairs of bit lines are
+/// outputs it is their current while all word lines have the same voltage; here it is the sum of
+/// the reading that the weights come from, always of all devices. d times the sum of the inputs
+/// then goes from the output in digital form. \param measured, wanted  by weight. \param factors
+/// alpha, by layer.
 std::vector<float> without_offsets(std::span<const float> measured, std::span<const float> wanted,
                                    std::span<const db::LayerRow> layers,
                                    std::span<const float> factors);

@@ -27,7 +27,7 @@ std::vector<PaperRow> paper_rows() {
   return {{"after programming, as read", 0, "none", "", 0.2, "at most"},
           {"after programming, AdaBS", 0, "adabs", "", 0.2, "at most"},
           {"after programming, GDC + offset", 0, "gdc+offset", "", 0, ""},
-          {"1000 s, no compensation", 1000, "none", "", 83.9, "about"},
+          {"1000 s, as read", 1000, "none", "", 83.9, "about"},
           {"1 day, GDC", kDay_s, "gdc", "", 1.3, "at most"},
           {"1 day, GDC + offset", kDay_s, "gdc+offset", "", 0, ""},
           {"1 day, AdaBS", kDay_s, "adabs", "", 0.4, "at most"},

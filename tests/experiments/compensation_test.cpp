@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -127,6 +128,11 @@ TEST(Compensation, CountsUnderAllConditionsAndKeepsWhatTheyRestOn) {
   EXPECT_GT(percent(0, "none"), 85);
   EXPECT_GT(percent(2, "gdc"), 60);
   EXPECT_GT(percent(2, "gdc+offset"), 60);
+  const auto counts = [&](const char* condition) {
+    const db::RowId id = summary.sweeps[2].accuracies.at(condition).id;
+    return session.store.confusion(id).value()->counts;
+  };
+  EXPECT_NE(counts("gdc+offset"), counts("gdc"));
   EXPECT_GT(percent(2, "adabs"), 60);
   EXPECT_NE(percent(2, "adabs"), percent(2, "none"));
   EXPECT_EQ(percent(2, "adabs"), percent(2, "adabs+gdc")) << "a factor on all logits";
@@ -242,6 +248,25 @@ TEST(Compensation, WithConvertersIsCountedApart) {
             percent_of(accuracies.at("gdc")) + 2);
 }
 
+TEST(Compensation, DoesNotDependOnTheOtherConditions) {
+  const auto confusions = [](const std::string& conditions) {
+    Session session;
+    const RunResult result =
+        session.run(plan_text("times_s = [86400]\n", "conditions = " + conditions + "\n"));
+    EXPECT_TRUE(result.outcome) << result.outcome.error().message;
+    std::map<std::string, std::vector<std::uint32_t>> all;
+    const auto rows = session.store.accuracies(result.run).value();
+    for (const db::AccuracyRow& row : rows) {
+      all[row.compensation] = session.store.confusion(row.id).value()->counts;
+    }
+    return all;
+  };
+  const auto with = confusions("[\"gdc\", \"gdc+offset\", \"none\", \"adabs\"]");
+  for (const auto& [condition, counts] : confusions("[\"none\", \"adabs\"]")) {
+    EXPECT_EQ(with.at(condition), counts) << condition;
+  }
+}
+
 TEST(Compensation, LeavesOffsetsOutBehindOutputConverters) {
   const auto conditions = [](const std::string& bits) {
     Session session;
@@ -271,6 +296,8 @@ TEST(Compensation, FindsSettingsThatCannotBeBeforeTheRun) {
   EXPECT_THAT(error_of("input_bits = 1\n"), HasSubstr("1 bit"));
   EXPECT_THAT(error_of("output_bits = 8\nconditions = [\"gdc+offset\"]\n"),
               HasSubstr("nothing to count"));
+  EXPECT_THAT(error_of("output_bits = 8\nstop_below = 0.5\nstop_condition = \"gdc+offset\"\n"),
+              HasSubstr("not one of the step's conditions"));
   EXPECT_THAT(error_of("output_bits = 8\nprecision = \"bfloat16\"\n"), HasSubstr("bfloat16"));
 }
 
@@ -300,12 +327,12 @@ TEST(ImageChoice, GivesTheImagesThemselves) {
 TEST(Offsets, MakeTheMeanOfEachOutputsWeightsAsWanted) {
   // Layer 0 has two outputs of three inputs, layer 1 one of two.
   const std::vector<db::LayerRow> layers{{0, "a", 2, 3, 0, 1, 25}, {1, "b", 1, 2, 6, 1, 25}};
-  const std::vector<float> wanted{1, 2, 3, -1, 0, 1, 4, -4};
+  const std::vector<float> wanted{1, 2, 3, -1, 0, 1, 4, -2};
   const std::vector<float> measured{1, 1, 1, 0.5f, 0.25f, 0.25f, 2, -2};
-  const std::vector<float> factors{0.5f, 0.5f};
+  const std::vector<float> factors{0.5f, 0.25f};
   EXPECT_THAT(without_offsets(measured, wanted, layers, factors),
               testing::Pointwise(testing::FloatNear(1e-6f), {1.0f, 1.0f, 1.0f, 1 / 6.0f, -1 / 12.0f,
-                                                             -1 / 12.0f, 2.0f, -2.0f}));
+                                                             -1 / 12.0f, 2.25f, -1.75f}));
 }
 
 TEST(Conditions, HaveNamesAndPlaces) {

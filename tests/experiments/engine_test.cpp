@@ -10,6 +10,7 @@
 namespace pcmlab {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -178,6 +179,45 @@ TEST(Engine, ReadsNoMoreOnceTheAccuracyIsBelowTheWanted) {
                   session.observer, {"1.0", "abc", "the test's mock"}, {});
   ASSERT_FALSE(again.outcome);
   EXPECT_EQ(again.outcome.error().code, ErrorCode::Stopped);
+}
+
+TEST(Engine, PredictsHowLongProgrammingWaits) {
+  Session session;
+  const std::string plan =
+      "[[step]]\nexperiment = \"program\"\nmax_iterations = 6\ntolerance_uS = 0.01\n";
+  const auto predictions =
+      predict(plan_of(plan), session.inputs, session.bench.board->information());
+  ASSERT_TRUE(predictions) << predictions.error().message;
+  const Prediction& predicted = predictions->front();
+  EXPECT_DOUBLE_EQ(predicted.waiting_s, 6 * 0.5);
+  const RunResult result = session.run(plan);
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto programming = session.store.programmings(result.run).value().at(0);
+  EXPECT_NEAR(static_cast<double>(programming.end_tick_ns) * 1e-9,
+              predicted.waiting_s + predicted.chip_busy_s, 0.2 * predicted.waiting_s);
+}
+
+TEST(Engine, GoesOnWithTheDefaultsThatAStepBeganWith) {
+  Session session;
+  std::stop_source stop;
+  session.observer.on_progress = [&](const db::ProgressRow& progress) {
+    if (progress.activity != "accuracy") stop.request_stop();
+  };
+  const Plan begun =
+      plan_of(plan_with("experiment = \"program\"", "tolerance_uS = 4.0\nmax_iterations = 3"));
+  const RunResult stopped =
+      run_plan(begun, session.inputs, *session.bench.board, session.store, session.observer,
+               {"1.0", "abc", "the test's mock"}, {stop.get_token(), {}});
+  ASSERT_FALSE(stopped.outcome);
+  session.observer.on_progress = {};
+  const RunResult result =
+      resume_plan(stopped.run, plan_of(plan_with("experiment = \"program\"", "tolerance_uS = 4.0")),
+                  session.inputs, *session.bench.board, session.store, session.observer,
+                  {"1.0", "abc", "the test's mock"}, {});
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_THAT(session.observer.messages,
+              Contains("step 1 (program) goes on as it began, with max_iterations = 3"));
+  EXPECT_LE(session.store.programmings(result.run).value().at(0).iterations, 3);
 }
 
 TEST(Engine, StopsBehindAProgrammingOfTooLowAYield) {

@@ -37,6 +37,23 @@ TEST(ParameterValues, BeginWithTheDefaults) {
   EXPECT_EQ(to_toml(values.all().at("w")), R"(["y", "z"])");
 }
 
+TEST(ParameterValues, KeepTheDefaultsOfAnEarlierTime) {
+  const std::vector<Parameter> table{real("a_s", "s", 1.5, 0, 9, ""), real("b_s", "s", 2, 0, 9, ""),
+                                     integer("n", "", 7, 0, 9, ""),   boolean("new", true, ""),
+                                     text("was_a_number", "x", ""),   texts("w", {"y", "z"}, "")};
+  ParameterValues values(table);
+  values.set("b_s", 3.0);
+  EXPECT_EQ(values.keep_defaults_of(
+                R"({"a_s":10.0,"b_s":4.0,"n":8,"gone":1,"was_a_number":5,"w":["y"]})"),
+            (std::vector<std::string>{"a_s = 10", "n = 8", R"(w = ["y"])"}));
+  EXPECT_EQ(values.real("a_s"), 10);
+  EXPECT_EQ(values.real("b_s"), 3) << "somebody said so";
+  EXPECT_EQ(values.integer("n"), 8);
+  EXPECT_TRUE(values.boolean("new"));
+  EXPECT_EQ(values.text("was_a_number"), "x");
+  EXPECT_TRUE(ParameterValues(table).keep_defaults_of("no JSON").empty());
+}
+
 TEST(Parameter, DescribesItsRangeWithItsUnit) {
   EXPECT_EQ(range_text(real("a_s", "s", 1, 0, 9, "")), "0 .. 9 s");
   EXPECT_EQ(range_text(text("t", "x", "", {"x", "y"})), "x | y");

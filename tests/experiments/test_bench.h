@@ -48,12 +48,13 @@ struct RecordingObserver : RunObserver {
   void step_started(std::size_t, std::size_t, std::string_view experiment) override {
     steps.emplace_back(experiment);
   }
+  void message(const std::string& text) override { messages.push_back(text); }
   void progress(const db::ProgressRow& progress) override {
     rows.push_back(progress);
     if (on_progress) on_progress(progress);
   }
 
-  std::vector<std::string> steps;
+  std::vector<std::string> steps, messages;
   std::vector<db::ProgressRow> rows;
   std::function<void(const db::ProgressRow&)> on_progress;
 };
