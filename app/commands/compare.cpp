@@ -205,10 +205,7 @@ std::vector<Line> accuracies_of(const std::vector<RunSummary>& runs) {
       }
     }
   }
-  std::stable_sort(conditions.begin(), conditions.end(),
-                   [](const std::string& a, const std::string& b) {
-                     return place_of_condition(a) < place_of_condition(b);
-                   });
+  sort_conditions(conditions);
   for (const double at_s : common_times_s(runs)) {
     for (const std::string& condition : conditions) {
       add_figure(

@@ -67,9 +67,7 @@ Result<AccuracyData> read_accuracy(db::RunStore& store, db::RowId run) {
       data.conditions[condition].push_back(point);
     }
   }
-  std::stable_sort(data.order.begin(), data.order.end(), [](const auto& a, const auto& b) {
-    return place_of_condition(a) < place_of_condition(b);
-  });
+  sort_conditions(data.order);
   if (newest == nullptr) return data;
   data.newest =
       fmt::format("sweep {} of {}, {} after programming", newest->ordinal + 1,

@@ -262,10 +262,7 @@ void ComparePage::fill_choices() {
       }
     }
   }
-  std::stable_sort(conditions.begin(), conditions.end(),
-                   [](const std::string& a, const std::string& b) {
-                     return place_of_condition(a) < place_of_condition(b);
-                   });
+  sort_conditions(conditions);
   for (const std::string& condition : conditions) {
     condition_->addItem(text(condition_name(condition)), text(condition));
   }

@@ -35,10 +35,9 @@ std::vector<Parameter> program_parameters() {
       integer("verify_samples", "samples", 5, 1, 255, "reads averaged by a verify [M]"),
       real("read_voltage_mV", "mV", 200, 10, 400, "read voltage [P]"),
       real("verify_delay_s", "s", 0.5, 0, 3600,
-           "at least so long after the pulses of a pass it is verified [E]; with 10 s (and "
-           "aim_age_s "
-           "= 300) devices are older when they are read and drift less from sweep to sweep, but "
-           "55 passes wait for nine minutes"),
+           "at least so long after its pulses a pass is verified [E]; with 10 s (and aim_age_s = "
+           "300) devices are older when they are read and drift less from sweep to sweep, but 55 "
+           "passes wait for nine minutes"),
       real("aim_age_s", "s", 40, 0, 1e9,
            "age at which a device is to hold its target: it is verified against the target plus "
            "the drift expected until then; 0 = the target itself, as in the paper [E]"),

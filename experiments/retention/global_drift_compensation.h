@@ -41,8 +41,10 @@ class GdcDevices {
 /// to be known for it is the sum of an output's weights. In a crossbar whose pairs of bit lines are
 /// outputs it is their current while all word lines have the same voltage; here it is the sum of
 /// the reading that the weights come from, always of all devices. d times the sum of the inputs
-/// then goes from the output in digital form. \param measured, wanted  by weight. \param factors
-/// alpha, by layer.
+/// then goes from the output in digital form.
+///
+/// \param measured,wanted  by weight.
+/// \param factors  alpha, by layer.
 std::vector<float> without_offsets(std::span<const float> measured, std::span<const float> wanted,
                                    std::span<const db::LayerRow> layers,
                                    std::span<const float> factors);

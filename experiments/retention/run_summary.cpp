@@ -58,10 +58,7 @@ void add_accuracies(const std::vector<db::AccuracyRow>& rows, RunSummary& summar
       }
     }
   }
-  std::stable_sort(summary.conditions.begin(), summary.conditions.end(),
-                   [](const std::string& a, const std::string& b) {
-                     return place_of_condition(a) < place_of_condition(b);
-                   });
+  sort_conditions(summary.conditions);
 }
 
 /// Sweeps of one scheduled time become a point.
@@ -247,6 +244,13 @@ std::size_t place_of_condition(const std::string& condition) {
       std::find_if(kCompensations.begin(), kCompensations.end(),
                    [&](const NamedCompensation& compensation) { return compensation.id == id; });
   return static_cast<std::size_t>(found - kCompensations.begin());
+}
+
+void sort_conditions(std::vector<std::string>& conditions) {
+  std::stable_sort(conditions.begin(), conditions.end(),
+                   [](const std::string& a, const std::string& b) {
+                     return place_of_condition(a) < place_of_condition(b);
+                   });
 }
 
 std::string condition_name(const std::string& condition) {

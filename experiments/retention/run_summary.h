@@ -73,6 +73,7 @@ std::string condition_of(const db::AccuracyRow& row);
 
 /// Where a condition stands among others: as read, then under more and more compensation.
 std::size_t place_of_condition(const std::string& condition);
+void sort_conditions(std::vector<std::string>& conditions);  ///< by that
 
 /// For people: "as read", "GDC", "AdaBS + GDC, 8 bit in".
 std::string condition_name(const std::string& condition);
