@@ -27,12 +27,23 @@ class GradientEngine {
     std::int64_t correct = 0;
   };
 
-  /// One pass forward and back. \param values  of a Trainable. \param statistics  moved a tenth
-  /// of the way to those of the batch (variance divided by n - 1). \param gradients  of the loss
-  /// by each value.
-  virtual Result<Step> step(const Batch& batch, double label_smoothing,
+  /// What batch norms normalise with in a step.
+  enum class Statistics {
+    OfBatch,  ///< as usual; `statistics` move a tenth of the way to those of the batch
+    Fixed,    ///< `statistics`, as in inference; they stay as they are
+  };
+
+  /// One pass forward and back. \param values  of a Trainable. \param statistics  variance divided
+  /// by n - 1. \param gradients  of the loss by each value.
+  virtual Result<Step> step(const Batch& batch, double label_smoothing, Statistics normalised_with,
                             std::span<const float> values, std::span<float> statistics,
                             std::span<float> gradients) = 0;
+
+  /// Mean and variance (divided by n - 1) of what each batch norm gets while all normalise with
+  /// `statistics`, laid out as these; in float32.
+  virtual Result<std::vector<float>> measure_statistics(const Batch& batch,
+                                                        std::span<const float> values,
+                                                        std::span<const float> statistics) = 0;
 
   /// Logits with given statistics, in float32: [image][class].
   virtual Result<std::vector<float>> logits(const Batch& batch, std::span<const float> values,

@@ -11,7 +11,7 @@
 namespace pcmlab::training {
 
 /// What a stream is for.
-enum class Purpose : std::uint64_t { Weights, Order, Augmentation, Noise, Evaluation };
+enum class Purpose : std::uint64_t { Weights, Order, Augmentation, Noise, Evaluation, Statistics };
 
 /// xoshiro256++ (Blackman and Vigna 2019), seeded through splitmix64.
 class Random {

@@ -32,6 +32,8 @@ std::vector<Parameter> training_parameters() {
       real("noise", "", 0, 0, 10, "deviation of weight noise over max|w| of the layer (eta)"),
       text("noise_model", "", "instead: file of a measured noise model"),
       integer("noise_from_epoch", "", 1, 1, kMany, "first epoch with noise and clipping"),
+      integer("fixed_statistics_from_epoch", "", 0, 0, kMany,
+              "first epoch with the statistics of batch norms fixed as in inference; 0 = none"),
       real("clip_deviations", "", 0, 0, 1000, "limit of weights, in deviations; 0 = none"),
       text("precision", "auto", "of forward and backward pass", {"auto", "bfloat16", "float32"}),
       integer("seed", "", 1, 0, kLargestSeed, "another seed is another training"),
@@ -51,6 +53,7 @@ TrainingSettings settings_of(const ParameterValues& values) {
   s.flip = values.boolean("flip");
   s.noise = values.real("noise");
   s.noise_from_epoch = values.integer("noise_from_epoch");
+  s.fixed_statistics_from_epoch = values.integer("fixed_statistics_from_epoch");
   s.clip_deviations = values.real("clip_deviations");
   s.seed = static_cast<std::uint64_t>(values.integer("seed"));
   return s;

@@ -26,7 +26,10 @@ struct TrainingSettings {
   bool flip = true;
   double noise = 0;                   ///< eta: deviation over max|w| of the layer
   std::int64_t noise_from_epoch = 1;  ///< of noise and clipping; the first epoch is 1
-  double clip_deviations = 0;         ///< 0 = no clipping
+  /// First epoch in which batch norms normalise with fixed statistics, as they do on the chip:
+  /// those of the batch take the shifts away that noise makes. 0 = none.
+  std::int64_t fixed_statistics_from_epoch = 0;
+  double clip_deviations = 0;  ///< 0 = no clipping
   std::uint64_t seed = 1;
 };
 

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/batch_norm.h>
+#include <ATen/ops/batch_norm_update_stats.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/cross_entropy_loss.h>
@@ -99,10 +100,11 @@ class TorchGradients final : public GradientEngine {
     return {};
   }
 
-  Result<Step> step(const Batch& batch, double label_smoothing, std::span<const float> values,
-                    std::span<float> statistics, std::span<float> gradients) override {
+  Result<Step> step(const Batch& batch, double label_smoothing, Statistics normalised_with,
+                    std::span<const float> values, std::span<float> statistics,
+                    std::span<float> gradients) override {
     return guarded<Step>([&] {
-      Pass pass{true, dtype_, {}, {}, {}};
+      Pass pass{true, normalised_with, dtype_, nullptr, {}, {}, {}};
       bring(values, statistics, pass);
       const Tensor logits = forward(batch, pass);
       const Tensor labels = at::from_blob(const_cast<std::int64_t*>(batch.labels.data()),
@@ -119,13 +121,18 @@ class TorchGradients final : public GradientEngine {
   Result<std::vector<float>> logits(const Batch& batch, std::span<const float> values,
                                     std::span<const float> statistics) override {
     return guarded<std::vector<float>>([&] {
-      const c10::AutoGradMode no_gradients(false);
-      Pass pass{false, at::kFloat, {}, {}, {}};
-      std::vector<float> numbers(statistics.begin(), statistics.end());
-      bring(values, numbers, pass);
-      const Tensor out = forward(batch, pass).contiguous();
+      const Tensor out = infer(batch, values, statistics, nullptr).contiguous();
       const auto* first = out.data_ptr<float>();
       return std::vector<float>(first, first + out.numel());
+    });
+  }
+
+  Result<std::vector<float>> measure_statistics(const Batch& batch, std::span<const float> values,
+                                                std::span<const float> statistics) override {
+    return guarded<std::vector<float>>([&] {
+      std::vector<float> measured(statistics.size());
+      infer(batch, values, statistics, measured.data());
+      return measured;
     });
   }
 
@@ -136,7 +143,9 @@ class TorchGradients final : public GradientEngine {
   /// What one pass works on.
   struct Pass {
     bool training = false;
+    Statistics normalised_with = Statistics::OfBatch;
     at::ScalarType dtype = at::kFloat;
+    float* measured = nullptr;  ///< where to put the statistics of what batch norms get, or null
     std::vector<LayerViews> layers;
     std::vector<NormLeaves> norms;
     std::vector<Tensor> values;  ///< by ValueId
@@ -193,6 +202,16 @@ class TorchGradients final : public GradientEngine {
     }
   }
 
+  /// \return logits, computed in float32
+  Tensor infer(const Batch& batch, std::span<const float> values, std::span<const float> statistics,
+               float* measured) const {
+    const c10::AutoGradMode no_gradients(false);
+    Pass pass{false, Statistics::Fixed, at::kFloat, measured, {}, {}, {}};
+    std::vector<float> numbers(statistics.begin(), statistics.end());
+    bring(values, numbers, pass);
+    return forward(batch, pass);
+  }
+
   /// \return logits in float32
   Tensor forward(const Batch& batch, Pass& pass) const {
     const ValueShape& in = network_.shapes.front();
@@ -237,9 +256,22 @@ class TorchGradients final : public GradientEngine {
   }
 
   Tensor compute(const BatchNormNode& norm, std::size_t node, Pass& pass) const {
-    const NormLeaves& leaves = pass.norms[static_cast<std::size_t>(norm_of_[node])];
-    return at::batch_norm(input(node, 0, pass), leaves.gamma, leaves.beta, leaves.mean,
-                          leaves.variance, pass.training, kStatisticsMomentum, norm.epsilon, false);
+    const auto index = static_cast<std::size_t>(norm_of_[node]);
+    const NormLeaves& leaves = pass.norms[index];
+    const Tensor in = input(node, 0, pass);
+    if (pass.measured != nullptr) {
+      const Trainable::Norm& where = trainable_.norms()[index];
+      const Tensor mean = wrap(pass.measured + where.first_statistic, where.channels);
+      const Tensor variance =
+          wrap(pass.measured + where.first_statistic + where.channels, where.channels);
+      at::batch_norm_update_stats(in, mean, variance, 1);
+    }
+    if (pass.normalised_with == Statistics::OfBatch) {
+      return at::batch_norm(in, leaves.gamma, leaves.beta, leaves.mean, leaves.variance, true,
+                            kStatisticsMomentum, norm.epsilon, false);
+    }
+    return at::batch_norm(in, leaves.gamma, leaves.beta, leaves.mean, leaves.variance, false, 0,
+                          norm.epsilon, false);
   }
 
   Tensor compute(const ReluNode&, std::size_t node, Pass& pass) const {

@@ -2,6 +2,7 @@
 #include "experiments/network/training/trainable.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace pcmlab::training {
 namespace {
@@ -37,7 +38,8 @@ Trainable::Trainable(const Network& network) {
     const auto* norm = std::get_if<BatchNormNode>(&network.nodes[i].kind);
     if (norm == nullptr) continue;
     const std::size_t channels = norm->gamma.size();
-    norms_.push_back({static_cast<int>(i), channels, value_count_, statistic_count_});
+    norms_.push_back(
+        {static_cast<int>(i), channels, norm->epsilon, value_count_, statistic_count_});
     value_count_ += 2 * channels;
     statistic_count_ += 2 * channels;
   }
@@ -87,6 +89,24 @@ void Trainable::store(std::span<const float> values, std::span<const float> stat
     take(values, node.beta);
     take(statistics, node.mean);
     take(statistics, node.variance);
+  }
+}
+
+void Trainable::exchange_statistics(std::span<float> values, std::span<float> statistics,
+                                    std::span<const float> to) const {
+  for (const Norm& norm : norms_) {
+    for (std::size_t channel = 0; channel < norm.channels; ++channel) {
+      const std::size_t mean = norm.first_statistic + channel;
+      const std::size_t variance = mean + norm.channels;
+      float& gamma = values[norm.first_value + channel];
+      float& beta = values[norm.first_value + norm.channels + channel];
+      const double deviation = std::sqrt(statistics[variance] + norm.epsilon);
+      const double slope = gamma / deviation;
+      beta = static_cast<float>(beta + slope * (to[mean] - statistics[mean]));
+      gamma = static_cast<float>(slope * std::sqrt(to[variance] + norm.epsilon));
+      statistics[mean] = to[mean];
+      statistics[variance] = to[variance];
+    }
   }
 }
 

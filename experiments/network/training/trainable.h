@@ -23,6 +23,7 @@ class Trainable {
   struct Norm {
     int node = 0;
     std::size_t channels = 0;
+    double epsilon = 0;
     std::size_t first_value = 0;      ///< of gamma; beta follows
     std::size_t first_statistic = 0;  ///< of the mean; the variance follows
   };
@@ -40,6 +41,11 @@ class Trainable {
   /// Puts them into a network of the same nodes.
   void store(std::span<const float> values, std::span<const float> statistics,
              Network& network) const;
+
+  /// Gives the batch norms other statistics, and changes gamma and beta so that they compute what
+  /// they did. \param to  laid out as `statistics`.
+  void exchange_statistics(std::span<float> values, std::span<float> statistics,
+                           std::span<const float> to) const;
 
  private:
   std::vector<Layer> layers_;

@@ -75,6 +75,7 @@ class Trainer {
       images_ += static_cast<double>(count);
       tell();
     }
+    if (normalised_with() == GradientEngine::Statistics::Fixed) PCM_TRY(renew_statistics(order));
     return finish_epoch();
   }
 
@@ -89,19 +90,50 @@ class Trainer {
                             in_.settings.learning_rate);
   }
 
+  GradientEngine::Statistics normalised_with() const {
+    const std::int64_t from = in_.settings.fixed_statistics_from_epoch;
+    return from > 0 && state_.epoch + 1 >= from ? GradientEngine::Statistics::Fixed
+                                                : GradientEngine::Statistics::OfBatch;
+  }
+
+  bool for_chip() const { return state_.epoch + 1 >= in_.settings.noise_from_epoch; }
+
+  /// The weights of one pass: with noise, where there is any.
+  std::span<const float> weights_for(Random& random) {
+    if (!for_chip() || !in_.noise.any()) return values_;
+    in_.noise.apply(trainable_, values_, noisy_, random);
+    return noisy_;
+  }
+
+  /// The weights have moved on under fixed statistics; these become what batch norms get now, in
+  /// the mean over noise and images, and the network stays as it is.
+  Result<void> renew_statistics(std::span<const std::uint32_t> order) {
+    constexpr std::size_t kPasses = 20;
+    const std::size_t passes =
+        std::clamp(order.size() / in_.settings.batch, std::size_t{1}, kPasses);
+    const std::size_t count = std::min(in_.settings.batch, order.size());
+    std::vector<float> mean(statistics_.size(), 0.0f);
+    for (std::size_t pass = 0; pass < passes; ++pass) {
+      Random random(in_.settings.seed, Purpose::Statistics, number() + pass);
+      PCM_TRY(in_.images.fill(order.subspan(pass * count, count), random, batch_));
+      PCM_ASSIGN(const std::vector<float> measured,
+                 in_.engine.measure_statistics(batch_, weights_for(random), statistics_));
+      for (std::size_t i = 0; i < mean.size(); ++i) {
+        mean[i] += measured[i] / static_cast<float>(passes);
+      }
+    }
+    trainable_.exchange_statistics(values_, statistics_, mean);
+    return {};
+  }
+
   Result<void> step(std::span<const std::uint32_t> chosen) {
-    const bool for_chip = state_.epoch + 1 >= in_.settings.noise_from_epoch;
     Random augmentation(in_.settings.seed, Purpose::Augmentation, number());
     PCM_TRY(in_.images.fill(chosen, augmentation, batch_));
-    std::span<const float> used = values_;
-    if (for_chip && in_.noise.any()) {
-      Random random(in_.settings.seed, Purpose::Noise, number());
-      in_.noise.apply(trainable_, values_, noisy_, random);
-      used = noisy_;
-    }
-    PCM_ASSIGN(
-        const GradientEngine::Step result,
-        in_.engine.step(batch_, in_.settings.label_smoothing, used, statistics_, gradients_));
+    Random noise(in_.settings.seed, Purpose::Noise, number());
+    const std::span<const float> used = weights_for(noise);
+    PCM_ASSIGN(const GradientEngine::Step result,
+               in_.engine.step(batch_, in_.settings.label_smoothing, normalised_with(), used,
+                               statistics_, gradients_));
     rate_ = learning_rate();
     const bool finite = descend(trainable_, {in_.settings.momentum, in_.settings.weight_decay},
                                 rate_, gradients_, state_.momentum, values_) &&
@@ -114,7 +146,7 @@ class Trainer {
                   "train with a lower learning rate, a longer warm-up or less noise; the "
                   "checkpoints of earlier epochs are kept");
     }
-    if (for_chip && in_.settings.clip_deviations > 0) {
+    if (for_chip() && in_.settings.clip_deviations > 0) {
       clip_weights(trainable_, values_, in_.settings.clip_deviations);
     }
     state_.loss_sum += result.loss * static_cast<double>(chosen.size());

@@ -30,6 +30,7 @@ std::vector<double> logits_of(const float* pixels, std::span<const float> values
 }  // namespace
 
 Result<GradientEngine::Step> LinearEngine::step(const Batch& batch, double label_smoothing,
+                                                Statistics normalised_with,
                                                 std::span<const float> values,
                                                 std::span<float> /*statistics*/,
                                                 std::span<float> gradients) {
@@ -53,8 +54,16 @@ Result<GradientEngine::Step> LinearEngine::step(const Batch& batch, double label
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
     result.correct += best == batch.labels[n] ? 1 : 0;
   }
+  if (normalised_with == Statistics::Fixed) ++fixed_steps;
   if (steps++ >= diverges_at) result.loss = std::numeric_limits<double>::quiet_NaN();
   return result;
+}
+
+Result<std::vector<float>> LinearEngine::measure_statistics(const Batch& /*batch*/,
+                                                            std::span<const float> /*values*/,
+                                                            std::span<const float> /*statistics*/) {
+  ++measurements;
+  return std::vector<float>();
 }
 
 Result<std::vector<float>> LinearEngine::logits(const Batch& batch, std::span<const float> values,

@@ -17,10 +17,16 @@ class LinearEngine : public GradientEngine {
  public:
   /// From that step on (the first is 0) the loss is NaN.
   std::int64_t diverges_at = std::numeric_limits<std::int64_t>::max();
-  std::int64_t steps = 0;  ///< asked for so far
+  std::int64_t steps = 0;         ///< asked for so far
+  std::int64_t fixed_steps = 0;   ///< of them, with fixed statistics
+  std::int64_t measurements = 0;  ///< of statistics
 
-  Result<Step> step(const Batch& batch, double label_smoothing, std::span<const float> values,
-                    std::span<float> statistics, std::span<float> gradients) override;
+  Result<Step> step(const Batch& batch, double label_smoothing, Statistics normalised_with,
+                    std::span<const float> values, std::span<float> statistics,
+                    std::span<float> gradients) override;
+  /// It has no batch norms.
+  Result<std::vector<float>> measure_statistics(const Batch& batch, std::span<const float> values,
+                                                std::span<const float> statistics) override;
   Result<std::vector<float>> logits(const Batch& batch, std::span<const float> values,
                                     std::span<const float> statistics) override;
 };

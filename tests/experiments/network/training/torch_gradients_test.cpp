@@ -21,6 +21,9 @@ using pcmlab::test::OnnxFile;
 using pcmlab::test::random_images;
 using pcmlab::test::TemporaryFolder;
 
+constexpr auto kOfBatch = GradientEngine::Statistics::OfBatch;
+constexpr auto kFixed = GradientEngine::Statistics::Fixed;
+
 /// A shortcut, uneven padding, stride, groups, biases: everything that a node can be.
 Network network_of_everything() {
   OnnxFile file({4, 7, 6});
@@ -65,10 +68,10 @@ struct Example {
     batch = batch_of(set);
   }
 
-  double loss(double smoothing = 0) {
+  double loss(double smoothing, GradientEngine::Statistics normalised_with) {
     std::vector<float> moved = statistics;
     std::vector<float> unused(values.size());
-    return engine->step(batch, smoothing, values, moved, unused).value().loss;
+    return engine->step(batch, smoothing, normalised_with, values, moved, unused).value().loss;
   }
 
   Network network;
@@ -79,20 +82,22 @@ struct Example {
   std::unique_ptr<GradientEngine> engine;
 };
 
-TEST(TorchGradients, GradientsAreTheSlopesOfTheLoss) {
+class TorchGradientsWith : public testing::TestWithParam<GradientEngine::Statistics> {};
+
+TEST_P(TorchGradientsWith, GradientsAreTheSlopesOfTheLoss) {
   Example e(network_of_everything());
   constexpr double kSmoothing = 0.1;
   std::vector<float> moved = e.statistics;
-  ASSERT_TRUE(e.engine->step(e.batch, kSmoothing, e.values, moved, e.gradients));
+  ASSERT_TRUE(e.engine->step(e.batch, kSmoothing, GetParam(), e.values, moved, e.gradients));
   constexpr float kDistance = 2e-3f;
   double worst = 0;
   double largest = 0;
   for (std::size_t i = 0; i < e.values.size(); i += 3) {
     const float value = e.values[i];
     e.values[i] = value + kDistance;
-    const double above = e.loss(kSmoothing);
+    const double above = e.loss(kSmoothing, GetParam());
     e.values[i] = value - kDistance;
-    const double below = e.loss(kSmoothing);
+    const double below = e.loss(kSmoothing, GetParam());
     e.values[i] = value;
     const double slope = (above - below) / (2.0 * kDistance);
     worst = std::max(worst, std::abs(slope - e.gradients[i]));
@@ -102,13 +107,16 @@ TEST(TorchGradients, GradientsAreTheSlopesOfTheLoss) {
   EXPECT_LT(worst, 0.02 * largest);
 }
 
-TEST(TorchGradients, EveryValueGetsAGradient) {
+TEST_P(TorchGradientsWith, EveryValueGetsAGradient) {
   Example e(network_of_everything());
   std::fill(e.gradients.begin(), e.gradients.end(), std::nanf(""));
-  ASSERT_TRUE(e.engine->step(e.batch, 0, e.values, e.statistics, e.gradients));
+  ASSERT_TRUE(e.engine->step(e.batch, 0, GetParam(), e.values, e.statistics, e.gradients));
   EXPECT_TRUE(std::all_of(e.gradients.begin(), e.gradients.end(),
                           [](float g) { return std::isfinite(g); }));
 }
+
+INSTANTIATE_TEST_SUITE_P(Statistics, TorchGradientsWith, testing::Values(kOfBatch, kFixed),
+                         [](const auto& of) { return of.param == kFixed ? "fixed" : "of_batch"; });
 
 TEST(TorchGradients, LogitsAreThoseOfTheInferenceEngine) {
   Example e(network_of_everything());
@@ -143,7 +151,7 @@ TEST(TorchGradients, ANodeThatCannotBeTrainedIsNamed) {
 TEST(TorchGradients, StatisticsMoveATenthOfTheWayToTheBatch) {
   Example e(network_of_everything());
   const std::vector<float> before = e.statistics;
-  ASSERT_TRUE(e.engine->step(e.batch, 0, e.values, e.statistics, e.gradients));
+  ASSERT_TRUE(e.engine->step(e.batch, 0, kOfBatch, e.values, e.statistics, e.gradients));
   auto engine = InferenceEngine::create(e.network, Precision::Float32);
   ASSERT_TRUE(engine);
   const auto measured = engine->measure_batch_norms(e.set, 0, e.set.count()).value();
@@ -156,16 +164,58 @@ TEST(TorchGradients, StatisticsMoveATenthOfTheWayToTheBatch) {
   }
 }
 
+TEST(TorchGradients, FixedStatisticsStayAndAreThoseOfInference) {
+  Example e(network_of_everything());
+  const std::vector<float> before = e.statistics;
+  const double loss =
+      e.engine->step(e.batch, 0, kFixed, e.values, e.statistics, e.gradients).value().loss;
+  EXPECT_EQ(e.statistics, before);
+  const auto logits = e.engine->logits(e.batch, e.values, e.statistics).value();
+  double expected = 0;
+  for (std::size_t n = 0; n < e.batch.count; ++n) {
+    const std::span<const float> of_image = std::span(logits).subspan(n * 5, 5);
+    double sum = 0;
+    for (const float logit : of_image) sum += std::exp(logit);
+    expected += std::log(sum) - of_image[static_cast<std::size_t>(e.batch.labels[n])];
+  }
+  EXPECT_NEAR(loss, expected / static_cast<double>(e.batch.count), 1e-4);
+}
+
+TEST(TorchGradients, ExchangedForMeasuredStatisticsTheNetworkComputesWhatItDid) {
+  Example e(network_of_everything());
+  const auto before = e.engine->logits(e.batch, e.values, e.statistics).value();
+  const auto measured = e.engine->measure_statistics(e.batch, e.values, e.statistics).value();
+  ASSERT_EQ(measured.size(), e.statistics.size());
+  const std::vector<float> values_before = e.values;
+  e.trainable.exchange_statistics(e.values, e.statistics, measured);
+  EXPECT_EQ(e.statistics, measured);
+  EXPECT_NE(e.values, values_before);
+  const auto after = e.engine->logits(e.batch, e.values, e.statistics).value();
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(after[i], before[i], 1e-4);
+  // Now normalising with the batch is what the statistics say, but for n - 1.
+  EXPECT_NEAR(e.loss(0, kOfBatch), e.loss(0, kFixed), 0.01);
+  e.trainable.store(e.values, e.statistics, e.network);
+  auto engine = InferenceEngine::create(e.network, Precision::Float32);
+  ASSERT_TRUE(engine);
+  const auto of_inference = engine->measure_batch_norms(e.set, 0, e.set.count()).value();
+  for (std::size_t i = 0; i < of_inference.size(); ++i) {
+    const Trainable::Norm& norm = e.trainable.norms()[i];
+    for (std::size_t c = 0; c < norm.channels; ++c) {
+      EXPECT_NEAR(measured[norm.first_statistic + c], of_inference[i].mean[c], 0.02);
+    }
+  }
+}
+
 TEST(TorchGradients, CountsWhatIsRight) {
   Example e(network_of_everything());
   std::vector<float> moved = e.statistics;
-  const auto first = e.engine->step(e.batch, 0, e.values, moved, e.gradients).value();
+  const auto first = e.engine->step(e.batch, 0, kOfBatch, e.values, moved, e.gradients).value();
   EXPECT_GE(first.correct, 0);
   EXPECT_LE(first.correct, 12);
   // A bias that outweighs everything makes every answer that class.
   const std::size_t biases = e.trainable.analog_count();
   e.values[biases - 1] = 1000;  // bias of the last class
-  const auto forced = e.engine->step(e.batch, 0, e.values, moved, e.gradients).value();
+  const auto forced = e.engine->step(e.batch, 0, kOfBatch, e.values, moved, e.gradients).value();
   EXPECT_EQ(forced.correct, std::count(e.set.labels.begin(), e.set.labels.end(), 4));
 }
 
@@ -174,9 +224,11 @@ TEST(TorchGradients, Bfloat16IsCloseToFloat32) {
   Example exact(network);
   Example rounded(network, Precision::Bfloat16);
   std::vector<float> moved = exact.statistics;
-  const auto a = exact.engine->step(exact.batch, 0, exact.values, moved, exact.gradients).value();
+  const auto a =
+      exact.engine->step(exact.batch, 0, kOfBatch, exact.values, moved, exact.gradients).value();
   const auto b =
-      rounded.engine->step(rounded.batch, 0, rounded.values, moved, rounded.gradients).value();
+      rounded.engine->step(rounded.batch, 0, kOfBatch, rounded.values, moved, rounded.gradients)
+          .value();
   EXPECT_NEAR(a.loss, b.loss, 0.05 * a.loss);
   // Directions agree: the cosine between both gradients.
   double dot = 0;
@@ -195,6 +247,7 @@ struct TinyTraining {
   explicit TinyTraining(std::filesystem::path where) : folder(std::move(where)) {
     settings.epochs = 2;
     settings.batch = 8;
+    settings.fixed_statistics_from_epoch = 2;
     settings.clip_deviations = 2;
     state.network = network_of_everything();
     state.momentum.assign(Trainable(state.network).value_count(), 0.0f);

@@ -100,6 +100,20 @@ TEST_F(Training, AResumedEpochHasTheLossAndAccuracyOfAWholeOne) {
   EXPECT_EQ(loaded.history[0].train_accuracy, whole.history[0].train_accuracy);
 }
 
+TEST_F(Training, FromItsEpochOnStatisticsAreFixedAndMeasuredAnewAfterEach) {
+  training_.settings.fixed_statistics_from_epoch = 3;
+  uninterrupted();
+  EXPECT_EQ(training_.engine.steps, 4 * 7);
+  EXPECT_EQ(training_.engine.fixed_steps, 2 * 7);
+  EXPECT_EQ(training_.engine.measurements, 2 * 6);  // whole batches of an epoch, 20 at most
+}
+
+TEST_F(Training, WithoutAnEpochStatisticsAreThoseOfTheBatch) {
+  uninterrupted();
+  EXPECT_EQ(training_.engine.fixed_steps, 0);
+  EXPECT_EQ(training_.engine.measurements, 0);
+}
+
 TEST_F(Training, NoiseAndClippingBeginWithTheirEpoch) {
   SmallTraining& with = training_;
   SmallTraining without(folder_.path());
