@@ -269,6 +269,7 @@ Result<void> Runner::prepare_to_resume(db::RunStore& store, db::RowId run,
                 fmt::format("run {} is on a replay, which cannot begin in the middle", run),
                 "replay it again with pcmlab run");
   }
+  PCM_ASSIGN(kept_defaults_, keep_defaults(run, *plan_, store));
   PCM_ASSIGN(inputs_, inputs_of(store, row, *plan_));
   const bool simulated = is_simulated(*plan_);
   std::optional<EarlierWork> earlier;
@@ -292,6 +293,7 @@ RunResult Runner::resume(db::RunStore& store, db::RowId run, db::Elsewhere elsew
     return {0, ready};
   }
   return work(store, [&](Journal& journal) {
+    for (const std::string& kept : kept_defaults_) journal.message(kept);
     return resume_plan(run, *plan_, *inputs_, *board_, store, journal, provenance_of(*plan_),
                        requests_, elsewhere);
   });

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/service.h"
@@ -59,7 +61,8 @@ class Runner {
   std::optional<TellSettings> tell_;
   std::unique_ptr<Board> board_;
   std::optional<RunInputs> inputs_;
-  ChipLife life_;  ///< before the run
+  std::vector<std::string> kept_defaults_;  ///< what keep_defaults() said
+  ChipLife life_;                           ///< before the run
   std::optional<db::RowId> parent_;
   Journal* journal_ = nullptr;  ///< while a run is at work
 };

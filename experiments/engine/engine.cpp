@@ -307,20 +307,6 @@ Result<void> check_same(const db::RunRow& run, const RunInputs& inputs, const Bo
               "start another run");
 }
 
-/// Steps that have begun go on as they began, also if another version's defaults are others.
-Result<void> keep_defaults(db::RowId run, Plan& plan, db::RunStore& store, RunObserver& observer) {
-  PCM_ASSIGN(const auto steps, store.steps(run));
-  for (const db::StepRow& row : steps) {
-    const auto ordinal = static_cast<std::size_t>(row.ordinal);
-    if (ordinal >= plan.steps.size()) continue;
-    const auto kept = plan.steps[ordinal].values.keep_defaults_of(row.parameters_json);
-    if (kept.empty() || row.state == db::RunState::Complete) continue;
-    observer.message(fmt::format("step {} ({}) goes on as it began, with {}", ordinal + 1,
-                                 row.experiment, fmt::join(kept, ", ")));
-  }
-  return {};
-}
-
 }  // namespace
 
 PlanSchema plan_schema(std::vector<ParameterTable> extra) {
@@ -393,15 +379,27 @@ RunResult run_plan(const Plan& plan, const RunInputs& inputs, Board& board, db::
   return result;
 }
 
+Result<std::vector<std::string>> keep_defaults(db::RowId run, Plan& plan, db::RunStore& store) {
+  std::vector<std::string> said;
+  PCM_ASSIGN(const auto steps, store.steps(run));
+  for (const db::StepRow& row : steps) {
+    const auto ordinal = static_cast<std::size_t>(row.ordinal);
+    if (ordinal >= plan.steps.size()) continue;
+    const auto kept = plan.steps[ordinal].values.keep_defaults_of(row.parameters_json);
+    if (kept.empty() || row.state == db::RunState::Complete) continue;
+    said.push_back(fmt::format("step {} ({}) goes on as it began, with {}", ordinal + 1,
+                               row.experiment, fmt::join(kept, ", ")));
+  }
+  return said;
+}
+
 RunResult resume_plan(db::RowId run, const Plan& plan, const RunInputs& inputs, Board& board,
                       db::RunStore& store, RunObserver& observer, const Provenance& provenance,
                       StopRequests requests, db::Elsewhere elsewhere, const Host& host) {
   RunResult result;
-  Plan as_begun = plan;
   const auto take_over = [&]() -> Result<void> {
     PCM_ASSIGN(const db::RunRow row, store.run(run));
     PCM_TRY(check_same(row, inputs, board, store));
-    PCM_TRY(keep_defaults(run, as_begun, store, observer));
     PCM_TRY(store.resume_run(run, provenance.program_version, provenance.git_revision, elsewhere));
     observer.run_started(run, row.name);
     return {};
@@ -409,8 +407,7 @@ RunResult resume_plan(db::RowId run, const Plan& plan, const RunInputs& inputs, 
   result.outcome = take_over();
   if (!result.outcome) return result;
   result.run = run;
-  result.outcome =
-      run_to_end(run, as_begun, inputs, board, store, observer, std::move(requests), host);
+  result.outcome = run_to_end(run, plan, inputs, board, store, observer, std::move(requests), host);
   return result;
 }
 

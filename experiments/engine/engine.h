@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "experiments/engine/experiment.h"
 #include "experiments/engine/inputs.h"
@@ -39,8 +40,14 @@ RunResult run_plan(const Plan& plan, const RunInputs& inputs, Board& board, db::
                    RunObserver& observer, const Provenance& provenance, StopRequests requests,
                    const Host& host = {});
 
+/// Gives the steps of a run that have begun the defaults that they began with, which another
+/// version may have changed. \param plan  parsed from the run's own text \return a sentence for
+/// each step that is not over and would have gone on otherwise
+Result<std::vector<std::string>> keep_defaults(db::RowId run, Plan& plan, db::RunStore& store);
+
 /// Goes on with a run whose process is over, in this one: what is in the database counts, the rest
-/// is done. \param plan  parsed from the run's own text \param board  as the run left it
+/// is done. \param plan  the run's own, after keep_defaults(), as are `inputs` \param board  as the
+/// run left it
 /// Errors of the outcome: also those of RunStore::resume_run(); BadPlan when the inputs or the
 /// board are not those of the run, or another run has programmed the chip since.
 RunResult resume_plan(db::RowId run, const Plan& plan, const RunInputs& inputs, Board& board,

@@ -210,13 +210,13 @@ TEST(Engine, GoesOnWithTheDefaultsThatAStepBeganWith) {
                {"1.0", "abc", "the test's mock"}, {stop.get_token(), {}});
   ASSERT_FALSE(stopped.outcome);
   session.observer.on_progress = {};
+  Plan plan = plan_of(plan_with("experiment = \"program\"", "tolerance_uS = 4.0"));
+  EXPECT_THAT(keep_defaults(stopped.run, plan, session.store).value(),
+              ElementsAre("step 1 (program) goes on as it began, with max_iterations = 3"));
   const RunResult result =
-      resume_plan(stopped.run, plan_of(plan_with("experiment = \"program\"", "tolerance_uS = 4.0")),
-                  session.inputs, *session.bench.board, session.store, session.observer,
-                  {"1.0", "abc", "the test's mock"}, {});
+      resume_plan(stopped.run, plan, session.inputs, *session.bench.board, session.store,
+                  session.observer, {"1.0", "abc", "the test's mock"}, {});
   ASSERT_TRUE(result.outcome) << result.outcome.error().message;
-  EXPECT_THAT(session.observer.messages,
-              Contains("step 1 (program) goes on as it began, with max_iterations = 3"));
   EXPECT_LE(session.store.programmings(result.run).value().at(0).iterations, 3);
 }
 
