@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "app/exit_code.h"
+#include "experiments/network/training/noise_model.h"
 #include "tests/app/command_line.h"
 #include "tests/app/small_run.h"
 #include "tests/experiments/network/onnx_file.h"
@@ -85,6 +86,35 @@ TEST_F(Exchange, NumpyReadsWhatWasExportedAndFindsItConsistent) {
   EXPECT_EQ(std::system(command.c_str()), 0) << text_of("said");
   EXPECT_EQ(text_of("said"), "2388 devices, 2 layers, 3 sweeps\n");
   EXPECT_EQ(parts(), 0u);
+}
+
+TEST_F(Exchange, OfRunMakesANoiseModelOfWhatWasExported) {
+  ASSERT_EQ(run().exit_code, kDone);
+  ASSERT_EQ(exported("all.npz", {"1"}).exit_code, kDone);
+  const auto of_run = [this](const std::string& arguments) {
+    return std::system(fmt::format("{} {} > {} 2> {}", PCMLAB_NOISE_MODEL_OF_RUN, arguments,
+                                   path("model.toml"), path("said"))
+                           .c_str());
+  };
+  ASSERT_EQ(of_run(path("all.npz") + " 'small chip'"), 0) << text_of("said");
+  const auto text = training::read_noise_model(path("model.toml"));
+  ASSERT_TRUE(text);
+  const auto model = training::parse_noise_model(*text, "model.toml");
+  ASSERT_TRUE(model) << model.error().message;
+  const training::NoiseModel::Constants& constants = model->constants();
+  EXPECT_EQ(constants.name, "small chip");
+  EXPECT_EQ(constants.g_max_uS, 25);
+  EXPECT_EQ(constants.t0_s, 40);
+  EXPECT_NEAR(constants.last_age_s, 86400, 10);
+  // As published, but for 1,194 devices and what drifts between verify and first sweep.
+  EXPECT_NEAR(constants.sigma_uS(12), 0.95, 0.25);
+  EXPECT_NEAR(constants.drift(12), 0.047, 0.01);
+  EXPECT_GT(constants.drift_sd(2), constants.drift_sd(20));
+
+  EXPECT_NE(of_run(path("nothing.npz") + " x"), 0);
+  EXPECT_THAT(text_of("said"), HasSubstr("nothing.npz"));
+  EXPECT_NE(of_run(path("all.npz") + " x 1e6"), 0);
+  EXPECT_THAT(text_of("said"), HasSubstr("an age before the last"));
 }
 
 #ifndef PCMLAB_SANITIZED  // Python cannot load an extension with a sanitizer
