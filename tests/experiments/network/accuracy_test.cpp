@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accuracy on the 10,000 test images of Fashion-MNIST. PyTorch 1.13 in float32: 94.32 %.
+// Accuracy on the 10,000 test images of Fashion-MNIST. PyTorch 1.13 in float32: 94.31 %.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,14 +24,14 @@ TEST_F(BuiltinAccuracy, IsThatOfPyTorchInFloat32) {
   const auto logits = built.logits(images_, 0, images_.count()).value();
   double sum = 0;
   for (const float logit : logits) sum += std::abs(static_cast<double>(logit));
-  EXPECT_NEAR(sum, 348825.20, 0.5);
-  EXPECT_EQ(built.count_correct(images_).value(), 9432);
+  EXPECT_NEAR(sum, 446862.01, 0.5);
+  EXPECT_EQ(built.count_correct(images_).value(), 9431);
 }
 
 TEST_F(BuiltinAccuracy, IsWithinATenthOfAPointInBfloat16) {
   if (fastest_precision() != Precision::Bfloat16) return;
   const auto correct = engine(Precision::Bfloat16).count_correct(images_).value();
-  EXPECT_NEAR(static_cast<double>(correct), 9432.0, 10.0);
+  EXPECT_NEAR(static_cast<double>(correct), 9431.0, 10.0);
 }
 
 }  // namespace
