@@ -231,6 +231,40 @@ TEST_F(Resume, NeedsNoNetworkFile) {
   expect_same("b.db", "a.db");
 }
 
+// As if another version with another default had begun the run.
+TEST_F(Resume, CalibratesOnTheImagesOfTheDefaultsThatTheStepBeganWith) {
+  test::OnnxFile network({3, 32, 32}, 7);
+  const std::string features = network.relu(network.batch_norm(
+      network.conv("images", {.out = 32, .in = 3, .stride_h = 4, .stride_w = 4}), 32));
+  const auto bytes = network.bytes(network.dense(network.average(features), 32, 10));
+  std::ofstream(folder / "norm.onnx", std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  const std::string seed = "calibration_seed = 7\n";
+  plan = folder.file("norm.toml",
+                     "[mock]\nword_lines = 64\nbit_lines = 64\nthreads = 1\n[network]\nfile = \"" +
+                         (folder / "norm.onnx").string() +
+                         "\"\n[images]\nlimit = 200\n"
+                         "[[step]]\nexperiment = \"program\"\n"
+                         "[[step]]\nexperiment = \"retention\"\npoints = 30\n"
+                         "[[step]]\nexperiment = \"accuracy\"\nconditions = [\"adabs\"]\n"
+                         "calibration_batches = 1\ncalibration_images = 3\n" +
+                         seed);
+  ASSERT_EQ(run("a.db").exit_code, kDone);
+  ASSERT_EQ(run("b.db", sender(SIGKILL, folder / "b.db", {"accuracy", 1, 0})).exit_code, -1);
+  {
+    auto database = db::Database::open(folder / "b.db", db::OpenMode::ReadWriteCreate).value();
+    ASSERT_TRUE(
+        database.execute("UPDATE run SET plan_text = replace(plan_text, '" + seed + "', '')"));
+    ASSERT_THAT(reading("b.db").run(1).value().plan_text, testing::Not(HasSubstr(seed)));
+  }
+  const CommandResult resumed = pcmlab({"resume", "--database", (folder / "b.db").string()});
+  ASSERT_EQ(resumed.exit_code, kDone) << resumed.err;
+  EXPECT_THAT(resumed.err,
+              HasSubstr("step 3 (accuracy) goes on as it began, with calibration_seed = 7"));
+  expect_same("b.db", "a.db");
+}
+
 TEST_F(Resume, OfARunThatIsCompleteIsRefused) {
   ASSERT_EQ(run("a.db").exit_code, kDone);
   const CommandResult again = call({"resume", "1"}, "a.db");
