@@ -266,12 +266,9 @@ class TorchGradients final : public GradientEngine {
           wrap(pass.measured + where.first_statistic + where.channels, where.channels);
       at::batch_norm_update_stats(in, mean, variance, 1);
     }
-    if (pass.normalised_with == Statistics::OfBatch) {
-      return at::batch_norm(in, leaves.gamma, leaves.beta, leaves.mean, leaves.variance, true,
-                            kStatisticsMomentum, norm.epsilon, false);
-    }
-    return at::batch_norm(in, leaves.gamma, leaves.beta, leaves.mean, leaves.variance, false, 0,
-                          norm.epsilon, false);
+    const bool of_batch = pass.normalised_with == Statistics::OfBatch;
+    return at::batch_norm(in, leaves.gamma, leaves.beta, leaves.mean, leaves.variance, of_batch,
+                          kStatisticsMomentum, norm.epsilon, false);
   }
 
   Tensor compute(const ReluNode&, std::size_t node, Pass& pass) const {

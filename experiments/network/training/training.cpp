@@ -105,8 +105,8 @@ class Trainer {
     return noisy_;
   }
 
-  /// The weights have moved on under fixed statistics; these become what batch norms get now, in
-  /// the mean over noise and images, and the network stays as it is.
+  /// Weights have moved on while the statistics were fixed. These become what batch norms get now,
+  /// in the mean over noise and images, and the network computes what it did.
   Result<void> renew_statistics(std::span<const std::uint32_t> order) {
     constexpr std::size_t kPasses = 20;
     const std::size_t passes =
